@@ -1,0 +1,114 @@
+/* The hash table. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "util/cleanup.h"
+#include "util/hash.h"
+#include "util/list.h"
+
+typedef struct Entry {
+    HashNode node;
+    int key;
+    bool seen;
+} Entry;
+
+static Entry *find(const HashTable *table, int key, uint64_t hash)
+{
+    for (HashNode *node = hash_first(table, hash); node; node = hash_next(node)) {
+        Entry *entry = CONTAINER_OF(node, Entry, node);
+
+        if (entry->key == key)
+            return entry;
+    }
+    return NULL;
+}
+
+static uint64_t hash_of(int key)
+{
+    return hash_bytes(&key, sizeof(key), 0);
+}
+
+static void test_insert_find_remove(void **state UNUSED)
+{
+    enum { N = 5000 };
+    CLEANUP(hash_done) HashTable table = {0};
+    CLEANUP_FREE Entry *entries = calloc(N, sizeof(Entry));
+
+    assert_null(hash_first(&table, 1));
+    for (int i = 0; i < N; i++) {
+        entries[i].key = i;
+        assert_int_equal(hash_insert(&table, &entries[i].node, hash_of(i)), 0);
+    }
+    assert_int_equal(table.count, N);
+    for (int i = 0; i < N; i++)
+        assert_ptr_equal(find(&table, i, hash_of(i)), &entries[i]);
+    assert_null(find(&table, N, hash_of(N)));
+    for (int i = 0; i < N; i += 2)
+        hash_remove(&table, &entries[i].node);
+    assert_int_equal(table.count, N / 2);
+    for (int i = 0; i < N; i++)
+        assert_ptr_equal(find(&table, i, hash_of(i)), i % 2 ? &entries[i] : NULL);
+}
+
+static void test_equal_hashes(void **state UNUSED)
+{
+    CLEANUP(hash_done) HashTable table = {0};
+    Entry entries[40] = {0};
+
+    /* 7 and 7 + 2^40 share every bucket; only the first are of the wanted hash. */
+    for (int i = 0; i < 40; i++) {
+        entries[i].key = i;
+        assert_int_equal(hash_insert(&table, &entries[i].node, i % 2 ? 7 : 7 + (UINT64_C(1) << 40)),
+                         0);
+    }
+    for (int i = 0; i < 40; i++)
+        assert_ptr_equal(find(&table, i, 7), i % 2 ? &entries[i] : NULL);
+}
+
+static void test_foreach(void **state UNUSED)
+{
+    CLEANUP(hash_done) HashTable table = {0};
+    Entry entries[100] = {0};
+    size_t n = 0;
+
+    for (int i = 0; i < 100; i++) {
+        entries[i].key = i;
+        assert_int_equal(hash_insert(&table, &entries[i].node, hash_of(i)), 0);
+    }
+    HASH_FOREACH (node, &table) {
+        Entry *entry = CONTAINER_OF(node, Entry, node);
+
+        assert_false(entry->seen);
+        entry->seen = true;
+        n++;
+    }
+    assert_int_equal(n, 100);
+    hash_done(&table);
+    assert_int_equal(table.count, 0);
+    assert_null(hash_first(&table, hash_of(1)));
+    assert_int_equal(hash_insert(&table, &entries[0].node, 1), 0);
+}
+
+static void test_bytes(void **state UNUSED)
+{
+    assert_true(hash_bytes("abc", 3, 0) == hash_bytes("abcd", 3, 0));
+    assert_true(hash_bytes("abc", 3, 0) != hash_bytes("abd", 3, 0));
+    assert_true(hash_bytes("abc", 3, 0) != hash_bytes("abc", 3, 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_insert_find_remove),
+        cmocka_unit_test(test_equal_hashes),
+        cmocka_unit_test(test_foreach),
+        cmocka_unit_test(test_bytes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
