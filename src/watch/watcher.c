@@ -1,0 +1,453 @@
+/*
+ * The watcher
+ *
+ * Events are hints: each one only says that a name in a directory may differ now. What is kept
+ * exactly is the tree, because the paths of all later events depend on it.
+ *
+ * Files that move: MOVED_FROM and MOVED_TO carry the same cookie. They are usually neighbours, but
+ * other events may come between, they may come in two reads, and one of them may never come (the
+ * other side is not watched). Halves wait in a small ring; the oldest is forgotten when it is full,
+ * which costs nothing but the hint.
+ *
+ * Directories that move: the kernel sends MOVED_FROM, MOVED_TO and then, to the watch of the moved
+ * directory itself, MOVE_SELF (fsnotify_move() in the kernel). A watch descriptor follows its
+ * inode, so MOVE_SELF says for certain *which* node moved, also when two directories exchange
+ * their names; the last complete pair says where to. MOVE_SELF without a pair means that it left
+ * for a place that is not watched.
+ *
+ * Orphans: a volume thread adds a watch before the loop hears of the directory. Events of such a
+ * descriptor are kept, in order, until the directory is in the tree (watcher_adopt()), or until no
+ * scan is under way any more: then they belonged to a watch that has ended.
+ */
+#include "watch/watcher.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "util/error.h"
+#include "util/list.h"
+#include "util/log.h"
+
+#define BUFFER_SIZE   (256 * 1024) /* some 5,000 events of usual names a read */
+#define N_HALVES      256
+#define MAX_ORPHANS   65536
+#define MAX_UNWATCHED 256 /* ended watches handed back to the kernel in one round */
+
+/* A MOVED_FROM that waits for its MOVED_TO. */
+typedef struct Half {
+    uint32_t cookie; /* 0 = free */
+    Node *dir;       /* referenced */
+    char *name;
+} Half;
+
+/* A pair whose MOVE_SELF is still to come. */
+typedef struct DirectoryMove {
+    Node *to; /* referenced; NULL = none */
+    char *to_name;
+} DirectoryMove;
+
+/* A directory whose name another one took: it has been replaced, or, if its own MOVE_SELF comes in
+ * the same breath, the two exchanged their names (RENAME_EXCHANGE). */
+#define PARKED_NAME "\n.parked" /* in its old parent meanwhile */
+
+typedef struct Orphan {
+    ListNode link; /* Watcher.orphans */
+    int wd;
+    uint32_t mask;
+    uint32_t cookie;
+    char name[];
+} Orphan;
+
+struct Watcher {
+    LoopSource source;
+    LoopHook hook;
+    int fd;
+    Tree tree;
+    WatchListener *listener;
+    Half halves[N_HALVES];
+    size_t next_half;
+    DirectoryMove move;
+    Node *parked; /* referenced; or NULL */
+    List orphans; /* Orphan.link */
+    size_t n_orphans;
+    int *unwatched; /* descriptors to end */
+    size_t n_unwatched, unwatched_capacity;
+    WatchCounters counters;
+    char buffer[BUFFER_SIZE] __attribute__((aligned(8)));
+};
+
+/* ---- moves of files: halves waiting for their other half ---- */
+
+static void half_clear(Half *half)
+{
+    half->dir = node_unref(half->dir);
+    free(half->name);
+    *half = (Half){0};
+}
+
+static void half_put(Watcher *watcher, const Event *event, Node *dir)
+{
+    Half *half = &watcher->halves[watcher->next_half++ % N_HALVES];
+
+    half_clear(half);
+    half->name = strdup(event->name);
+    if (!half->name)
+        return;
+    half->cookie = event->cookie;
+    half->dir = node_ref(dir);
+}
+
+static Half *half_find(Watcher *watcher, uint32_t cookie)
+{
+    for (size_t i = 0; i < N_HALVES; i++)
+        if (watcher->halves[i].cookie == cookie && cookie != 0)
+            return &watcher->halves[i];
+    return NULL;
+}
+
+/* ---- moves of directories ---- */
+
+static void move_clear(Watcher *watcher)
+{
+    watcher->move.to = node_unref(watcher->move.to);
+    free(watcher->move.to_name);
+    watcher->move = (DirectoryMove){0};
+}
+
+/*
+ * A pair whose MOVE_SELF never came: the directory was not watched (its scan is still on the way,
+ * or it was ignored). It is looked for at its new place like a new one.
+ */
+static void move_flush(Watcher *watcher)
+{
+    DirectoryMove move = watcher->move;
+
+    watcher->move = (DirectoryMove){0};
+    if (move.to && !move.to->detached)
+        watcher->listener->changed(watcher->listener, move.to, move.to_name, WATCH_CHANGE_MOVED_IN,
+                                   true);
+    watcher->move = (DirectoryMove){0};
+    node_unref(move.to);
+    free(move.to_name);
+}
+
+static void move_pair(Watcher *watcher, const Event *event, Node *to)
+{
+    move_flush(watcher);
+    watcher->move.to_name = strdup(event->name);
+    if (watcher->move.to_name)
+        watcher->move.to = node_ref(to);
+}
+
+/* What is still parked has no place any more. */
+static void unpark(Watcher *watcher)
+{
+    Node *node = watcher->parked;
+
+    watcher->parked = NULL;
+    if (node && !node->detached && strcmp(node->name, PARKED_NAME) == 0)
+        tree_remove(&watcher->tree, node);
+    (void)node_unref(node);
+}
+
+static void park(Watcher *watcher, Node *node)
+{
+    unpark(watcher);
+    watcher->listener->directory_moving(watcher->listener, node, node->parent, PARKED_NAME);
+    if (tree_move(&watcher->tree, node, node->parent, PARKED_NAME) == 0)
+        watcher->parked = node_ref(node);
+}
+
+static void moved_self(Watcher *watcher, Node *node)
+{
+    WatchListener *listener = watcher->listener;
+    Node *to = watcher->move.to;
+    Node *victim;
+
+    if (node->is_root || !to) {
+        /* A root's parent is not watched. For others the name they left is pending already. */
+        if (node->is_root)
+            listener->lost(listener, node);
+        return;
+    }
+    if (to->detached || node_is_within(to, node)) {
+        move_flush(watcher);
+        return;
+    }
+    victim = tree_child(&watcher->tree, to, watcher->move.to_name);
+    if (victim != node) {
+        if (victim && !node_is_within(node, victim))
+            park(watcher, victim);
+        listener->directory_moving(listener, node, to, watcher->move.to_name);
+        if (tree_move(&watcher->tree, node, to, watcher->move.to_name) != 0) {
+            move_flush(watcher);
+            return;
+        }
+    }
+    listener->changed(listener, to, watcher->move.to_name, WATCH_CHANGE_MOVED_IN, true);
+    move_clear(watcher);
+}
+
+/* ---- events ---- */
+
+static void event_moved_to(Watcher *watcher, const Event *event, Node *dir, bool is_directory)
+{
+    WatchListener *listener = watcher->listener;
+    Half *half = half_find(watcher, event->cookie);
+
+    if (is_directory && half) {
+        half_clear(half);
+        move_pair(watcher, event, dir);
+        return; /* MOVE_SELF follows, or move_flush() */
+    }
+    if (half && !half->dir->detached)
+        listener->file_moved(listener, half->dir, half->name, dir, event->name);
+    if (half)
+        half_clear(half);
+    listener->changed(listener, dir, event->name, WATCH_CHANGE_MOVED_IN, is_directory);
+}
+
+static void event_named(Watcher *watcher, const Event *event, Node *dir)
+{
+    WatchListener *listener = watcher->listener;
+    WatchCounters *counters = &watcher->counters;
+    bool is_directory = event->mask & IN_ISDIR;
+
+    if (event->mask & IN_CREATE) {
+        counters->created++;
+        listener->changed(listener, dir, event->name, WATCH_CHANGE_CREATED, is_directory);
+    }
+    if (event->mask & IN_CLOSE_WRITE) {
+        counters->written++;
+        listener->changed(listener, dir, event->name, WATCH_CHANGE_WRITTEN, is_directory);
+    }
+    if (event->mask & IN_ATTRIB) {
+        counters->attributes++;
+        listener->changed(listener, dir, event->name, WATCH_CHANGE_ATTRIBUTES, is_directory);
+    }
+    if (event->mask & IN_DELETE) {
+        counters->deleted++;
+        listener->changed(listener, dir, event->name, WATCH_CHANGE_REMOVED, is_directory);
+    }
+    if (event->mask & IN_MOVED_FROM) {
+        counters->moved_from++;
+        half_put(watcher, event, dir);
+        listener->changed(listener, dir, event->name, WATCH_CHANGE_REMOVED, is_directory);
+    }
+    if (event->mask & IN_MOVED_TO) {
+        counters->moved_to++;
+        event_moved_to(watcher, event, dir, is_directory);
+    }
+}
+
+static void event_self(Watcher *watcher, const Event *event, Node *node)
+{
+    WatchListener *listener = watcher->listener;
+
+    if (event->mask & IN_MOVE_SELF)
+        moved_self(watcher, node);
+    if (event->mask & IN_ATTRIB && node->is_root) {
+        watcher->counters.attributes++;
+        listener->changed(listener, node, "", WATCH_CHANGE_ATTRIBUTES, true);
+    }
+    if (event->mask & IN_UNMOUNT)
+        watcher->counters.unmounted++;
+    if (event->mask & IN_IGNORED) {
+        /* The watch has ended, whatever the reason; its number may not be used any more. */
+        watcher->counters.ignored++;
+        (void)tree_set_wd(&watcher->tree, node, -1);
+        listener->lost(listener, node);
+    }
+}
+
+static void orphan_put(Watcher *watcher, const Event *event)
+{
+    size_t length = strlen(event->name) + 1;
+    Orphan *orphan;
+
+    if (watcher->n_orphans >= MAX_ORPHANS) {
+        watcher_drop_orphans(watcher);
+        watcher->listener->overflow(watcher->listener);
+        return;
+    }
+    orphan = calloc(1, sizeof(*orphan) + length);
+    if (!orphan)
+        return;
+    orphan->wd = event->wd;
+    orphan->mask = event->mask;
+    orphan->cookie = event->cookie;
+    memcpy(orphan->name, event->name, length);
+    list_append(&watcher->orphans, &orphan->link);
+    watcher->n_orphans++;
+}
+
+static void event_apply(Watcher *watcher, const Event *event)
+{
+    Node *node;
+
+    if (event->mask & IN_Q_OVERFLOW) {
+        watcher->counters.overflows++;
+        watcher->listener->overflow(watcher->listener);
+        return;
+    }
+    node = tree_by_wd(&watcher->tree, event->wd);
+    if (!node) {
+        orphan_put(watcher, event);
+        return;
+    }
+    if (event->name[0] != '\0')
+        event_named(watcher, event, node);
+    else
+        event_self(watcher, event, node);
+}
+
+/* watcher_drain() - read the descriptor until it is empty and apply every event */
+void watcher_drain(Watcher *watcher)
+{
+    for (;;) {
+        ssize_t n = read(watcher->fd, watcher->buffer, sizeof(watcher->buffer));
+        size_t offset = 0;
+        Event event;
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        watcher->counters.reads++;
+        while (event_next(watcher->buffer, (size_t)n, &offset, &event) > 0) {
+            watcher->counters.events++;
+            event_apply(watcher, &event);
+        }
+    }
+}
+
+static void watcher_dispatch(LoopSource *source, uint32_t events UNUSED)
+{
+    watcher_drain(CONTAINER_OF(source, Watcher, source));
+}
+
+/* watcher_adopt() - apply waiting events whose directory is in the tree by now, in their order */
+void watcher_adopt(Watcher *watcher)
+{
+    LIST_FOREACH_SAFE (link, tmp, &watcher->orphans) {
+        Orphan *orphan = CONTAINER_OF(link, Orphan, link);
+        Event event = {orphan->wd, orphan->mask, orphan->cookie, orphan->name};
+
+        if (!tree_by_wd(&watcher->tree, orphan->wd))
+            continue;
+        list_remove(&orphan->link);
+        watcher->n_orphans--;
+        event_apply(watcher, &event);
+        free(orphan);
+    }
+}
+
+void watcher_drop_orphans(Watcher *watcher)
+{
+    for (ListNode *link; (link = list_take(&watcher->orphans));)
+        free(CONTAINER_OF(link, Orphan, link));
+    watcher->n_orphans = 0;
+}
+
+/*
+ * Ends watches whose node left the tree, a few in each round: a tree with 100,000 directories that
+ * was moved out of the library must not stall the loop.
+ */
+static void watcher_round(LoopHook *hook)
+{
+    Watcher *watcher = CONTAINER_OF(hook, Watcher, hook);
+    size_t n = watcher->n_unwatched < MAX_UNWATCHED ? watcher->n_unwatched : MAX_UNWATCHED;
+
+    move_flush(watcher);
+    unpark(watcher);
+    for (size_t i = 0; i < n; i++) {
+        int wd = watcher->unwatched[--watcher->n_unwatched];
+
+        /* A scan may have found the same inode at another place meanwhile: the watch lives on. */
+        if (!tree_by_wd(&watcher->tree, wd))
+            (void)inotify_rm_watch(watcher->fd, wd);
+    }
+}
+
+static void watcher_unwatch(void *owner, int wd)
+{
+    Watcher *watcher = owner;
+
+    if (watcher->n_unwatched == watcher->unwatched_capacity) {
+        size_t capacity = watcher->unwatched_capacity ? watcher->unwatched_capacity * 2 : 64;
+        int *grown = reallocarray(watcher->unwatched, capacity, sizeof(int));
+
+        if (!grown) {
+            (void)inotify_rm_watch(watcher->fd, wd);
+            return;
+        }
+        watcher->unwatched = grown;
+        watcher->unwatched_capacity = capacity;
+    }
+    watcher->unwatched[watcher->n_unwatched++] = wd;
+}
+
+/* watcher_create() - open the inotify descriptor and serve it first in every round of the loop */
+int watcher_create(Loop *loop, WatchListener *listener, Watcher **ret_watcher)
+{
+    Watcher *watcher = calloc(1, sizeof(*watcher));
+    int r;
+
+    if (!watcher)
+        return error_trace(-ENOMEM);
+    list_init(&watcher->orphans);
+    watcher->listener = listener;
+    tree_init(&watcher->tree, watcher_unwatch, watcher);
+    watcher->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (watcher->fd < 0) {
+        r = error_errno();
+        free(watcher);
+        return r;
+    }
+    watcher->source.first = true;
+    r = loop_add(loop, &watcher->source, watcher->fd, EPOLLIN, watcher_dispatch);
+    if (r < 0) {
+        (void)close(watcher->fd);
+        free(watcher);
+        return error_trace(r);
+    }
+    loop_hook_add(loop, &watcher->hook, watcher_round);
+    *ret_watcher = watcher;
+    return 0;
+}
+
+Watcher *watcher_free(Watcher *watcher)
+{
+    if (!watcher)
+        return NULL;
+    loop_hook_remove(&watcher->hook);
+    loop_remove(&watcher->source);
+    for (size_t i = 0; i < N_HALVES; i++)
+        half_clear(&watcher->halves[i]);
+    move_clear(watcher);
+    unpark(watcher);
+    watcher_drop_orphans(watcher);
+    tree_done(&watcher->tree);
+    free(watcher->unwatched);
+    (void)close(watcher->fd);
+    free(watcher);
+    return NULL;
+}
+
+int watcher_fd(const Watcher *watcher)
+{
+    return watcher->fd;
+}
+
+Tree *watcher_tree(Watcher *watcher)
+{
+    return &watcher->tree;
+}
+
+const WatchCounters *watcher_counters(const Watcher *watcher)
+{
+    return &watcher->counters;
+}
