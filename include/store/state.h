@@ -1,0 +1,67 @@
+#pragma once
+/*
+ * The daemon's own state database: what identity needs beyond PictoPy's schema, problems, excluded
+ * folders, and files announced before they are made or removed. It can be deleted at any time.
+ * Nothing here fails for its caller: an error is logged once, and what cannot be read is unknown.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/database.h"
+#include "store/strings.h"
+#include "util/file_stamp.h"
+
+typedef struct State {
+    Database database;
+    char *directory; /* NULL: kept in memory */
+    char *path;      /* of state.db */
+    bool read_only;
+    bool in_memory; /* the open database is */
+    bool damaged;   /* set aside and made anew at the next state_ready() */
+    bool logged;    /* that it fails */
+    int lock_fd;    /* holds the owner's lock; -1 = none */
+    bool owner;     /* the one process that finishes what a killed one left */
+    uint64_t dev, ino;
+} State;
+
+typedef struct StateFile {
+    FileStamp stamp;
+    bool has_fingerprint;
+    uint64_t fingerprint;
+} StateFile;
+
+int state_init(State *state, const char *directory, bool read_only); /* opens nothing */
+void state_done(State *state);
+bool state_ready(State *state); /* opens it when needed; true: it was opened (anew) just now */
+bool state_own(State *state);   /* may this process clean up after a killed one? */
+void state_close(State *state); /* the next state_ready() opens it again */
+bool state_check(State *state, int code); /* SQLITE_OK? Logs the first error */
+
+/* Many reads or writes at once; without them each call is its own transaction. */
+void state_read_begin(State *state);
+void state_write_begin(State *state);
+void state_end(State *state);
+
+/* Files, by the id of their row. */
+bool state_read_file(State *state, const char *id, StateFile *ret_file);
+int state_read_inode(State *state, uint64_t dev, uint64_t ino, StringList *ids); /* or -ENOMEM */
+void state_write_file(State *state, const char *id, const FileStamp *stamp,
+                      const uint64_t *fingerprint); /* NULL: as it was, if the content is */
+void state_forget(State *state, const char *id);    /* a file's or folder's row is gone */
+
+/* Folders, by the id of their row. */
+bool state_read_volume(State *state, const char *id, uint64_t *ret_volume);
+void state_write_volume(State *state, const char *id, uint64_t volume);
+
+/* Announced thumbnails: files to be removed unless a row names them. */
+void state_announce(State *state, const char *path);
+void state_announce_done(State *state, const char *path);
+int state_read_announced(State *state, StringList *paths); /* 0 or -ENOMEM */
+
+/* Problems and excluded folders, by path. */
+void state_write_problem(State *state, const char *path, const FileStamp *stamp,
+                         const char *reason);
+void state_clear_problems(State *state, const char *path);                   /* and below */
+void state_move_paths(State *state, const char *path, const char *new_path); /* and below */

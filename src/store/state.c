@@ -1,0 +1,305 @@
+/*
+ * The state database itself: opening, replacing, and what happens when it fails.
+ *
+ * It is a cache with a memory: all of it can be found again by looking at the disk, only slower, so
+ * a damaged one is set aside (state.db.corrupt) and made anew, and where none can be had it is kept
+ * in memory for this run. WAL with synchronous=NORMAL: a killed process loses nothing, a power cut
+ * may lose the last moments.
+ *
+ * Two processes may have it open (the daemon, and "init" beside it). Only the one that holds the
+ * lock on state.lock cleans up after a killed run, for the files that the other has just announced
+ * are not yet named by rows either. A POSIX record lock (fcntl(2)): it goes with its process and is
+ * not inherited by children.
+ */
+
+#include "store/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/directories.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/path.h"
+#include "util/text.h"
+
+#define STATE_VERSION 1
+#define STATE_WAIT_US (1 * CLOCK_US_PER_SEC)
+
+/* Paths of problems and excluded folders are BLOBs: names need not be UTF-8. */
+static const char state_schema[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE IF NOT EXISTS files (id TEXT PRIMARY KEY, dev INTEGER NOT NULL,"
+    " ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
+    " fingerprint INTEGER) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS files_by_inode ON files (dev, ino);"
+    "CREATE TABLE IF NOT EXISTS folders (id TEXT PRIMARY KEY, volume INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS problems (path BLOB PRIMARY KEY, dev INTEGER NOT NULL,"
+    " ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
+    " reason TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS excluded (path BLOB PRIMARY KEY) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS intents (path TEXT PRIMARY KEY) WITHOUT ROWID;"
+    "PRAGMA user_version = 1;"
+    "COMMIT;";
+
+/*
+ * state_init() - prepares a state; nothing is opened
+ * @directory: where state.db is; NULL keeps everything in memory. Copied.
+ * Returns 0 or -ENOMEM.
+ */
+int state_init(State *state, const char *directory, bool read_only)
+{
+    *state = (State){.read_only = read_only, .lock_fd = -1};
+    if (!directory)
+        return 0;
+    state->directory = strdup(directory);
+    state->path = path_join(directory, "state.db");
+    if (!state->directory || !state->path) {
+        state_done(state);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+/* state_close() - closes the database; what was kept only in memory is lost */
+void state_close(State *state)
+{
+    database_close(&state->database);
+    state->in_memory = false;
+    state->dev = state->ino = 0;
+}
+
+/* state_done() - closes everything and frees what the state holds */
+void state_done(State *state)
+{
+    state_close(state);
+    if (state->lock_fd >= 0)
+        (void)close(state->lock_fd);
+    free(state->directory);
+    free(state->path);
+    *state = (State){.lock_fd = -1};
+}
+
+static void state_log_failure(State *state, int code)
+{
+    if (state->logged)
+        return;
+    state->logged = true;
+    log_warning("The state database %s fails (%s); moves are recognized less well, continuing",
+                state->path ? state->path : "in memory",
+                state->database.handle ? sqlite3_errmsg(state->database.handle)
+                                       : sqlite3_errstr(code));
+}
+
+/* state_check() - is this result code SQLITE_OK? The first one that is not is logged */
+bool state_check(State *state, int code)
+{
+    int primary = code & 0xff;
+
+    if (primary == SQLITE_OK || primary == SQLITE_ROW || primary == SQLITE_DONE)
+        return true;
+    if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB)
+        state->damaged = true;
+    else if (primary != SQLITE_BUSY && primary != SQLITE_MISUSE)
+        state_log_failure(state, code);
+    return false;
+}
+
+/*
+ * state_own() - is this the process that cleans up after a killed one?
+ *
+ * True once the lock is had, and for a state in memory, which nobody else knows.
+ */
+bool state_own(State *state)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    CLEANUP_FREE char *path = NULL;
+
+    if (state->owner || state->in_memory)
+        return true;
+    if (state->lock_fd < 0) {
+        path = path_join(state->directory, "state.lock");
+        if (path)
+            state->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    }
+    state->owner = state->lock_fd >= 0 && fcntl(state->lock_fd, F_SETLK, &lock) == 0;
+    return state->owner;
+}
+
+/* Sets aside a damaged database, so that it can be looked at, with what SQLite keeps beside it. */
+static void state_set_aside(const State *state)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+        CLEANUP(text_done) Text from = {0}, to = {0};
+
+        text_printf(&from, "%s%s", state->path, suffixes[i]);
+        text_printf(&to, "%s.corrupt%s", state->path, suffixes[i]);
+        if (from.failed || to.failed)
+            return;
+        if (rename(from.data, to.data) < 0 && errno != ENOENT)
+            (void)unlink(from.data);
+    }
+}
+
+static int state_check_version(State *state)
+{
+    int64_t version;
+    int code = database_integer(&state->database, "PRAGMA user_version", &version);
+
+    if (code != SQLITE_OK)
+        return code;
+    if (version == STATE_VERSION)
+        return SQLITE_OK;
+    if (version != 0)
+        return SQLITE_NOTADB; /* another version's: as good as none, made anew */
+    return sqlite3_exec(state->database.handle, state_schema, NULL, NULL, NULL);
+}
+
+/* Reads from each table, so that damage to its first pages shows at once. */
+static int state_touch(State *state)
+{
+    int64_t n;
+    int code = database_integer(&state->database,
+                                "SELECT (SELECT count(*) FROM intents) + EXISTS (SELECT 1 FROM"
+                                " files) + EXISTS (SELECT 1 FROM folders) + EXISTS (SELECT 1 FROM"
+                                " problems) + EXISTS (SELECT 1 FROM excluded)",
+                                &n);
+
+    return (code & 0xff) == SQLITE_ERROR ? SQLITE_NOTADB : code; /* a table is missing */
+}
+
+static int state_open_file(State *state)
+{
+    struct stat st;
+    int code = database_open(&state->database, state->path,
+                             state->read_only ? SQLITE_OPEN_READONLY
+                                              : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+
+    if (code != SQLITE_OK)
+        return code;
+    database_wait_at_most(&state->database, STATE_WAIT_US);
+    if (!state->read_only) {
+        code = database_run(&state->database, "PRAGMA journal_mode = WAL");
+        if (code == SQLITE_OK)
+            code = database_run(&state->database, "PRAGMA synchronous = NORMAL");
+    }
+    if (code == SQLITE_OK)
+        code = state_check_version(state);
+    if (code == SQLITE_OK)
+        code = state_touch(state);
+    if (code == SQLITE_OK && stat(state->path, &st) == 0) {
+        state->dev = st.st_dev;
+        state->ino = st.st_ino;
+    }
+    return code;
+}
+
+static void state_open_memory(State *state)
+{
+    database_close(&state->database);
+    state->in_memory = true;
+    if (database_open(&state->database, ":memory:", SQLITE_OPEN_READWRITE) == SQLITE_OK)
+        (void)state_check(state,
+                          sqlite3_exec(state->database.handle, state_schema, NULL, NULL, NULL));
+}
+
+static bool state_is_damage(int code)
+{
+    return (code & 0xff) == SQLITE_NOTADB || (code & 0xff) == SQLITE_CORRUPT;
+}
+
+/* Opens the file, a new one when it is damaged; a result code. */
+static int state_open_or_replace(State *state)
+{
+    int code = state->damaged ? SQLITE_CORRUPT : state_open_file(state);
+
+    if (state->read_only || !state_is_damage(code))
+        return code;
+    log_warning("The state database %s is damaged: it is kept as state.db.corrupt and made anew, "
+                "what it knew is found again by looking at the files",
+                state->path);
+    state_close(state);
+    state_set_aside(state);
+    state->damaged = false;
+    return state_open_file(state);
+}
+
+static void state_open(State *state)
+{
+    int code = SQLITE_CANTOPEN;
+
+    state_close(state);
+    if (!state->directory) {
+        state_open_memory(state);
+        return;
+    }
+    if (!state->read_only)
+        (void)directories_make(state->directory);
+    code = state_open_or_replace(state);
+    if (code == SQLITE_OK) {
+        state->logged = false;
+        return;
+    }
+    if (!state->read_only && !state->logged)
+        log_warning("The state database %s cannot be opened (%s): it is kept in memory",
+                    state->path, sqlite3_errstr(code));
+    state->logged = true;
+    state_open_memory(state);
+}
+
+static bool state_is_replaced(const State *state)
+{
+    struct stat st;
+
+    if (state->in_memory)
+        return false;
+    return stat(state->path, &st) < 0 || st.st_dev != state->dev || st.st_ino != state->ino;
+}
+
+/*
+ * state_ready() - opens the database when it is not, or when its file is no longer the one at path
+ *
+ * Returns whether it was opened (anew). One that fell back to memory stays there until
+ * state_close().
+ */
+bool state_ready(State *state)
+{
+    if (state->database.handle && !state->damaged && !state_is_replaced(state))
+        return false;
+    state_open(state);
+    return true;
+}
+
+/* state_read_begin() - one snapshot for the reads that follow, until state_end() */
+void state_read_begin(State *state)
+{
+    if (!state->database.handle || !sqlite3_get_autocommit(state->database.handle))
+        return;
+    database_wait_at_most(&state->database, STATE_WAIT_US);
+    (void)state_check(state, database_run(&state->database, "BEGIN"));
+}
+
+/* state_write_begin() - the writes that follow are one transaction, until state_end() */
+void state_write_begin(State *state)
+{
+    if (!state->database.handle || !sqlite3_get_autocommit(state->database.handle))
+        return;
+    database_wait_at_most(&state->database, STATE_WAIT_US);
+    (void)state_check(state, database_run(&state->database, "BEGIN IMMEDIATE"));
+}
+
+/* state_end() - commits, or rolls back what cannot be committed */
+void state_end(State *state)
+{
+    if (!state->database.handle || sqlite3_get_autocommit(state->database.handle))
+        return;
+    if (!state_check(state, database_run(&state->database, "COMMIT")))
+        (void)database_run(&state->database, "ROLLBACK");
+}

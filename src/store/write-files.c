@@ -1,0 +1,271 @@
+/* What happens around the transactions: thumbnail files, and the state database. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/thumbnails.h"
+#include "store/write.h"
+#include "util/error.h"
+
+#define STAGE_FILES 64 /* open at a time */
+
+/* ---- before: new thumbnails ---- */
+
+static bool run_has_thumbnail(const WriteRun *run)
+{
+    const StoreOp *op = run->op;
+
+    return (op->kind == STORE_OP_MEDIA_ADD || op->kind == STORE_OP_MEDIA_UPDATE) &&
+           op->thumbnail_fd >= 0 && run->result == STORE_OP_RESULT_PENDING;
+}
+
+static int run_fail(WriteRun *run, int r)
+{
+    Text error = {0};
+
+    text_printf(&error, "its thumbnail cannot be written: %s", strerror(-r));
+    free(run->error);
+    run->error = NULL;
+    run->result = STORE_OP_RESULT_FAILED;
+    return text_steal(&error, &run->error);
+}
+
+/* Names and announces the files, all in one small transaction of the state database. */
+static int stage_announce(Writer *w, bool *ret_any)
+{
+    *ret_any = false;
+    state_write_begin(&w->store->state);
+    for (size_t i = 0; i < w->n_runs; i++) {
+        WriteRun *run = &w->runs[i];
+        int r;
+
+        if (!run_has_thumbnail(run))
+            continue;
+        r = thumbnails_name(w->store, &run->thumbnail);
+        if (r) {
+            state_end(&w->store->state);
+            return r;
+        }
+        state_announce(&w->store->state, run->thumbnail);
+        *ret_any = true;
+    }
+    state_end(&w->store->state);
+    if (*ret_any)
+        store_step(w->store, STORE_STEP_ANNOUNCED);
+    return 0;
+}
+
+typedef struct StageFile {
+    WriteRun *run;
+    int file;
+} StageFile;
+
+static int stage_sync(StageFile *files, size_t n)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        int r2 = thumbnails_sync(files[i].file);
+
+        if (r2)
+            r2 = run_fail(files[i].run, r2);
+        r = r ? r : r2;
+    }
+    return r;
+}
+
+static int stage_write(Writer *w, WriteRun *run, StageFile *files, size_t *n)
+{
+    int r = thumbnails_write(w->store, run->thumbnail, run->op->thumbnail_fd, &files[*n].file);
+
+    if (r)
+        return run_fail(run, r);
+    files[(*n)++].run = run;
+    return 0;
+}
+
+static int stage_write_all(Writer *w)
+{
+    StageFile files[STAGE_FILES];
+    size_t n = 0;
+    int r = 0, r2;
+
+    for (size_t i = 0; i < w->n_runs && !r; i++) {
+        if (!w->runs[i].thumbnail || w->runs[i].result != STORE_OP_RESULT_PENDING)
+            continue;
+        if (n == STAGE_FILES) {
+            r = stage_sync(files, n);
+            n = 0;
+        }
+        if (!r)
+            r = stage_write(w, &w->runs[i], files, &n);
+    }
+    r2 = stage_sync(files, n);
+    return r ? r : r2;
+}
+
+static int stage_fail_all(Writer *w, int error)
+{
+    for (size_t i = 0; i < w->n_runs; i++) {
+        int r = w->runs[i].thumbnail ? run_fail(&w->runs[i], error) : 0;
+
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/*
+ * write_stage_thumbnails() - writes the new thumbnails of all operations, outside of any lock
+ *
+ * An operation whose file cannot be written has failed; that is no error here.
+ */
+int write_stage_thumbnails(Writer *w)
+{
+    bool any;
+    int r = stage_announce(w, &any);
+
+    if (r || !any)
+        return r;
+    r = thumbnails_make_directory(w->store);
+    return r ? stage_fail_all(w, r) : stage_write_all(w);
+}
+
+/*
+ * write_unstage() - at the end: removes new thumbnails that no row names
+ * @certain: it is known what was committed. After an I/O error it is not: the files stay announced,
+ *           and thumbnails_recover() asks the database when it can be read again.
+ */
+void write_unstage(Writer *w, bool certain)
+{
+    State *state = &w->store->state;
+    bool any = false;
+
+    for (size_t i = 0; i < w->n_runs; i++)
+        any |= w->runs[i].thumbnail != NULL;
+    if (!any)
+        return;
+    if (!certain) {
+        w->store->recovered = false;
+        return;
+    }
+    for (size_t i = 0; i < w->n_runs; i++)
+        if (w->runs[i].thumbnail)
+            thumbnails_remove(w->store, w->runs[i].thumbnail);
+    state_write_begin(state);
+    for (size_t i = 0; i < w->n_runs; i++)
+        if (w->runs[i].thumbnail)
+            state_announce_done(state, w->runs[i].thumbnail);
+    state_end(state);
+}
+
+/* ---- thumbnails that rows give up ---- */
+
+/* write_announce_removals() - a killed process must not leave what its commit made superfluous */
+void write_announce_removals(Writer *w)
+{
+    if (w->unlink.count == 0)
+        return;
+    state_write_begin(&w->store->state);
+    for (size_t i = 0; i < w->unlink.count; i++)
+        state_announce(&w->store->state, w->unlink.items[i]);
+    state_end(&w->store->state);
+    store_step(w->store, STORE_STEP_REMOVAL_ANNOUNCED);
+}
+
+/* ---- behind a commit ---- */
+
+static void apply_stamp(State *state, const WriteRun *run)
+{
+    const StoreOp *op = run->op;
+    const char *id = run->id ? run->id : op->id;
+
+    if (id && (op->stamp.ino != 0 || op->kind == STORE_OP_STAMP))
+        state_write_file(state, id, &op->stamp, op->has_fingerprint ? &op->fingerprint : NULL);
+}
+
+/* A row that is not there has no stamp either. */
+static bool run_has_row(const WriteRun *run)
+{
+    return run->id &&
+           (run->result == STORE_OP_RESULT_DONE || run->result == STORE_OP_RESULT_NOTHING);
+}
+
+static void apply_run(State *state, const WriteRun *run)
+{
+    const StoreOp *op = run->op;
+
+    switch (op->kind) {
+    case STORE_OP_MEDIA_ADD:
+    case STORE_OP_MEDIA_UPDATE:
+    case STORE_OP_MEDIA_MOVE:
+        if (run_has_row(run))
+            apply_stamp(state, run);
+        break;
+    case STORE_OP_STAMP:
+        apply_stamp(state, run);
+        break;
+    case STORE_OP_FOLDER_ENSURE:
+        if (run->folder_id && op->has_volume)
+            state_write_volume(state, run->folder_id, op->volume);
+        break;
+    case STORE_OP_FOLDER_MOVE:
+        if (run->result == STORE_OP_RESULT_DONE)
+            state_move_paths(state, op->path, op->new_path);
+        break;
+    case STORE_OP_FOLDER_REMOVE:
+    case STORE_OP_PROBLEM_CLEAR:
+        if (op->path)
+            state_clear_problems(state, op->path);
+        break;
+    case STORE_OP_PROBLEM:
+        if (op->path)
+            state_write_problem(state, op->path, &op->stamp, op->metadata ? op->metadata : "");
+        break;
+    case STORE_OP_MEDIA_REMOVE:
+        break; /* Writer.gone */
+    }
+}
+
+static bool run_is_new(const WriteRun *run)
+{
+    return !run->published && run->result != STORE_OP_RESULT_PENDING &&
+           run->result != STORE_OP_RESULT_FAILED;
+}
+
+/* The file is named by a row now. */
+static void apply_thumbnail(State *state, WriteRun *run)
+{
+    if (!run->thumbnail || run->result != STORE_OP_RESULT_DONE)
+        return;
+    state_announce_done(state, run->thumbnail);
+    free(run->thumbnail);
+    run->thumbnail = NULL;
+}
+
+/*
+ * write_apply() - what a commit allows: thumbnails are removed, and the state database learns of
+ * rows that came, changed and went
+ */
+void write_apply(Writer *w)
+{
+    State *state = &w->store->state;
+
+    for (size_t i = 0; i < w->unlink.count; i++)
+        thumbnails_remove(w->store, w->unlink.items[i]);
+    state_write_begin(state);
+    for (size_t i = 0; i < w->unlink.count; i++)
+        state_announce_done(state, w->unlink.items[i]);
+    for (size_t i = 0; i < w->gone.count; i++)
+        state_forget(state, w->gone.items[i]);
+    for (size_t i = 0; i < w->n_runs; i++)
+        if (run_is_new(&w->runs[i])) {
+            apply_run(state, &w->runs[i]);
+            apply_thumbnail(state, &w->runs[i]);
+        }
+    state_end(state);
+    string_list_truncate(&w->unlink, 0);
+    string_list_truncate(&w->gone, 0);
+    store_step(w->store, STORE_STEP_STATE_WRITTEN);
+}

@@ -1,0 +1,253 @@
+/* The state database: problems, excluded folders; deleted, damaged, not to be had at all. */
+
+#include "fixture.h"
+
+#include "util/log.h"
+
+static int setup(void **state)
+{
+    Fixture *f = calloc(1, sizeof(*f));
+
+    fixture_init(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    Fixture *f = *state;
+
+    fixture_assert_thumbnails(f);
+    fixture_done(f);
+    free(f);
+    return 0;
+}
+
+static StoreOp stamp_op(const char *id, uint64_t size, const uint64_t *fingerprint)
+{
+    StoreOp op = fixture_op(STORE_OP_STAMP, NULL, NULL);
+
+    op.id = strdup(id);
+    op.stamp = (FileStamp){.dev = 1, .ino = 2, .size = size, .mtime_ns = 3};
+    op.has_fingerprint = fingerprint != NULL;
+    op.fingerprint = fingerprint ? *fingerprint : 0;
+    return op;
+}
+
+static StoreRow read_row(Fixture *f, const char *path)
+{
+    bool is_directory;
+    StoreRow row;
+
+    assert_int_equal(store_read_row(f->store, path, &row, &is_directory), 0);
+    assert_non_null(row.id);
+    return row;
+}
+
+/* Without a new fingerprint the old one holds as long as size and mtime do. */
+static void test_fingerprint(void **state)
+{
+    Fixture *f = *state;
+    char *id = fixture_add_row(f, "/r/1.jpg");
+    uint64_t fingerprint = 0;
+    StoreRow row;
+
+    fixture_write_one(f, stamp_op(id, 9, &fingerprint), STORE_OP_RESULT_DONE);
+    fixture_write_one(f, stamp_op(id, 9, NULL), STORE_OP_RESULT_DONE);
+    row = read_row(f, "/r/1.jpg");
+    assert_true(row.has_stamp && row.has_fingerprint && row.fingerprint == 0);
+    store_row_done(&row);
+    fixture_write_one(f, stamp_op(id, 10, NULL), STORE_OP_RESULT_DONE);
+    row = read_row(f, "/r/1.jpg");
+    assert_true(row.has_stamp && !row.has_fingerprint && row.stamp.size == 10);
+    store_row_done(&row);
+    free(id);
+}
+
+static StoreOp problem_op(const char *path, const char *reason)
+{
+    StoreOp op = fixture_op(STORE_OP_PROBLEM, path, NULL);
+
+    op.metadata = strdup(reason);
+    op.stamp = (FileStamp){.dev = 1, .ino = 2, .size = 3, .mtime_ns = 4};
+    return op;
+}
+
+static void test_problems(void **state)
+{
+    Fixture *f = *state;
+    StoreDirectory directory;
+    uint64_t count;
+    char *json;
+
+    fixture_write_one(f, problem_op("/r/b/1.jpg", "no \"photo\""), STORE_OP_RESULT_DONE);
+    fixture_write_one(f, problem_op("/r/b/\xff.jpg", "not UTF-8"), STORE_OP_RESULT_DONE);
+    fixture_write_one(f, problem_op("/r/b/c/2.jpg", "deeper"), STORE_OP_RESULT_DONE);
+    fixture_write_one(f, problem_op("/r/b2.jpg", "beside"), STORE_OP_RESULT_DONE);
+    fixture_write_one(f, problem_op("/r/b/1.jpg", "still no \"photo\""), STORE_OP_RESULT_DONE);
+    assert_int_equal(store_problem_count(f->store, &count), 0);
+    assert_int_equal(count, 4);
+    assert_int_equal(store_problems_json(f->store, 3, &json), 0);
+    assert_ptr_equal(strstr(json, "{\"total\": 4, \"problems\": [{\"path\": \"/r/b/1.jpg\", "
+                                  "\"reason\": \"still no \\\"photo\\\"\", \"since\": "),
+                     json);
+    assert_non_null(strstr(json, "{\"path\": \"/r/b/\\\\xff.jpg\""));
+    assert_null(strstr(json, "b2"));
+    free(json);
+    assert_int_equal(store_read_directory(f->store, "/r/b", &directory), 0);
+    assert_int_equal(directory.n_problems, 2);
+    assert_int_equal(directory.problems[0].stamp.mtime_ns, 4);
+    store_directory_done(&directory);
+    fixture_write_one(f, fixture_op(STORE_OP_PROBLEM_CLEAR, "/r/b", NULL), STORE_OP_RESULT_DONE);
+    assert_int_equal(store_problem_count(f->store, &count), 0);
+    assert_int_equal(count, 1);
+}
+
+static void expect_excluded(Fixture *f, const char *expected)
+{
+    CLEANUP(text_done) Text all = {0};
+    char **paths;
+    size_t n;
+
+    assert_int_equal(store_read_excluded(f->store, &paths, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        text_printf(&all, "%s%s", i ? " " : "", paths[i]);
+        free(paths[i]);
+    }
+    free(paths);
+    assert_string_equal(all.data ? all.data : "", expected);
+}
+
+static void test_excluded(void **state)
+{
+    Fixture *f = *state;
+    char *id = NULL;
+
+    expect_excluded(f, "");
+    assert_int_equal(store_exclude(f->store, "/r/b"), 0);
+    assert_int_equal(store_exclude(f->store, "/r/a/x"), 0);
+    assert_int_equal(store_exclude(f->store, "/r/a"), 0);
+    assert_int_equal(store_exclude(f->store, "/r/a2"), 0);
+    assert_int_equal(store_exclude(f->store, "/r/a"), 0);
+    expect_excluded(f, "/r/a /r/a/x /r/a2 /r/b");
+    assert_int_equal(store_open(f->store), 0);
+    assert_int_equal(store_include(f->store, "/r/a"), 0);
+    expect_excluded(f, "/r/a2 /r/b");
+    assert_int_equal(store_register_folder(f->store, "/r/b", 1, &id), 0);
+    expect_excluded(f, "/r/a2");
+    free(id);
+}
+
+static void expect_works(Fixture *f, const char *path)
+{
+    StoreOp op = fixture_add(path);
+    StoreRow row;
+
+    op.stamp = (FileStamp){.dev = 1, .ino = 2, .size = 3, .mtime_ns = 4};
+    fixture_write_one(f, op, STORE_OP_RESULT_DONE);
+    row = read_row(f, path);
+    assert_true(row.has_stamp && row.stamp.ino == 2);
+    store_row_done(&row);
+}
+
+static void test_deleted(void **state)
+{
+    Fixture *f = *state;
+    StoreRow row;
+
+    expect_works(f, "/r/1.jpg");
+    assert_int_equal(unlink(f->state_database), 0); /* while it is open */
+    expect_works(f, "/r/2.jpg");
+    assert_int_equal(access(f->state_database, F_OK), 0);
+    row = read_row(f, "/r/1.jpg");
+    assert_false(row.has_stamp);
+    store_row_done(&row);
+    (void)nftw(f->state, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    expect_works(f, "/r/3.jpg");
+}
+
+static int warnings;
+
+static void count_warnings(const LogRecord *record)
+{
+    warnings += record->level <= LOG_LEVEL_WARNING;
+}
+
+static void damage(const char *path, off_t from)
+{
+    char junk[4096];
+    struct stat st;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    (void)memset(junk, 0x5a, sizeof(junk));
+    assert_int_equal(fstat(fd, &st), 0);
+    for (off_t at = from; at < st.st_size; at += 4096)
+        assert_int_equal(pwrite(fd, junk, sizeof(junk), at), (ssize_t)sizeof(junk));
+    (void)close(fd);
+}
+
+static void test_corrupt(void **state)
+{
+    Fixture *f = *state;
+    char aside[200];
+
+    (void)snprintf(aside, sizeof(aside), "%s.corrupt", f->state_database);
+    expect_works(f, "/r/1.jpg");
+    for (off_t from = 0; from <= 4096; from += 4096) {
+        char path[32];
+
+        f->store = store_free(f->store); /* writes the log back */
+        damage(f->state_database, from);
+        assert_int_equal(store_create(&f->options, &f->store), 0);
+        warnings = 0;
+        log_set_sink(count_warnings);
+        (void)snprintf(path, sizeof(path), "/r/x%d.jpg", (int)from);
+        expect_works(f, path);
+        expect_works(f, from ? "/r/3.jpg" : "/r/4.jpg");
+        log_set_sink(NULL);
+        assert_int_equal(warnings, 1);
+        assert_int_equal(unlink(aside), 0);
+    }
+}
+
+/* A file stands where the directory should be: kept in memory, said once. */
+static void test_memory(void **state)
+{
+    Fixture *f = *state;
+
+    f->store = store_free(f->store);
+    (void)nftw(f->state, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    (void)close(open(f->state, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    assert_int_equal(store_create(&f->options, &f->store), 0);
+    warnings = 0;
+    log_set_sink(count_warnings);
+    expect_works(f, "/r/1.jpg");
+    expect_works(f, "/r/2.jpg");
+    log_set_sink(NULL);
+    assert_int_equal(warnings, 1);
+}
+
+static void test_no_directory(void **state)
+{
+    Fixture *f = *state;
+
+    f->store = store_free(f->store);
+    f->options.state_directory = NULL;
+    assert_int_equal(store_create(&f->options, &f->store), 0);
+    expect_works(f, "/r/1.jpg");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_fingerprint, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_problems, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_excluded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deleted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_corrupt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_directory, setup, teardown),
+    };
+
+    return cmocka_run_group_tests_name("store state", tests, NULL, NULL);
+}
