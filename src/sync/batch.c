@@ -1,0 +1,344 @@
+/*
+ * Writing
+ *
+ * Everything that changes a row passes here, and every committed change is told to the world here
+ * and nowhere else (publish()). Operations queue up while a batch is with the store and go together
+ * when it comes back: a single change is written at once, a flood in large batches.
+ *
+ * A queued operation knows its directory and name, not its path; the path, and the metadata that
+ * contains it, are put together when the batch is made.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "media/metadata.h"
+#include "sync/engine-private.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#define RETRY_FAILED (10 * CLOCK_US_PER_SEC)
+
+typedef struct Batch {
+    StoreTask task;
+    Write **writes;
+    StoreOp *ops; /* in the order of writes; moved out of them while under way */
+    size_t count;
+} Batch;
+
+/* batch_new() - an operation on name in dir (NULL: one that needs no path) */
+Write *batch_new(StoreOpKind kind, Node *dir, const char *name)
+{
+    Write *write = calloc(1, sizeof(*write));
+
+    if (!write)
+        return NULL;
+    store_op_init(&write->op, kind);
+    if (dir) {
+        write->name = strdup(name);
+        write->dir = node_ref(dir);
+        if (!write->name)
+            return write_free(write);
+    }
+    return write;
+}
+
+/* write_free() - free an operation; its change is left alone. Returns NULL */
+Write *write_free(Write *write)
+{
+    if (!write)
+        return NULL;
+    list_remove(&write->link);
+    store_op_done(&write->op);
+    (void)node_unref(write->dir);
+    (void)media_task_free(write->task);
+    (void)move_free(write->move);
+    free(write->name);
+    free(write);
+    return NULL;
+}
+
+void batch_add(Engine *engine, Write *write)
+{
+    list_append(&engine->writes, &write->link);
+    engine->n_writes++;
+}
+
+/* ---- making a batch ---- */
+
+static int resolve_media(Write *write, const char *path)
+{
+    MediaTask *task = write->task;
+    StoreOp *op = &write->op;
+    MediaFacts *facts = &task->media.facts;
+    const char *captured = media_facts_captured_at(facts);
+
+    if (captured)
+        (void)strncpy(op->captured_at, captured, sizeof(op->captured_at) - 1);
+    op->has_location = facts->has_location;
+    op->latitude = facts->latitude;
+    op->longitude = facts->longitude;
+    op->has_fingerprint = true;
+    op->fingerprint = facts->fingerprint;
+    op->stamp = task->seen;
+    op->stamp.size = facts->stamp.size;
+    op->stamp.mtime_ns = facts->stamp.mtime_ns;
+    op->thumbnail_fd = STEAL_FD(task->media.thumbnail_fd);
+    return metadata_compose(facts, path, task->metadata, &op->metadata);
+}
+
+/* Puts the path together. False when its directory is gone, and the operation with it. */
+static bool resolve(Write *write)
+{
+    StoreOp *op = &write->op;
+    CLEANUP_FREE char *dir = NULL;
+    char *path;
+
+    if (!write->dir)
+        return true;
+    if (write->dir->detached && op->kind != STORE_OP_MEDIA_REMOVE)
+        return false;
+    dir = node_path_new(write->dir);
+    if (!dir)
+        return false;
+    path = write->name[0] == '\0' ? STEAL_PTR(dir) : path_join(dir, write->name);
+    if (!path)
+        return false;
+    if (op->kind == STORE_OP_MEDIA_MOVE)
+        op->new_path = path;
+    else
+        op->path = path;
+    return !write->task || resolve_media(write, path) == 0;
+}
+
+static void discard(Engine *engine, Write *write)
+{
+    if (write->change)
+        pending_finish(&engine->pending, write->change, clock_now());
+    (void)write_free(write);
+}
+
+static void take_writes(Engine *engine, List *taken)
+{
+    moves_take(engine, taken);
+    engine->moving = !list_is_empty(taken);
+    if (engine->moving)
+        return;
+    for (size_t n = 0; n < ENGINE_BATCH_MAX;) {
+        ListNode *link = list_take(&engine->writes);
+        Write *write = link ? CONTAINER_OF(link, Write, link) : NULL;
+
+        if (!write)
+            return;
+        engine->n_writes--;
+        if (!resolve(write)) {
+            discard(engine, write);
+            continue;
+        }
+        list_append(taken, &write->link);
+        n++;
+    }
+}
+
+/* ---- telling the world ---- */
+
+static const char *shown(const StoreOp *op)
+{
+    return op->new_path ? op->new_path : op->path ? op->path : "";
+}
+
+/* The one place that every committed change passes. */
+static void publish(Engine *engine, const StoreOp *op)
+{
+    static const struct {
+        LogEvent event;
+        const char *verb;
+    } words[] = {
+        [STORE_OP_FOLDER_ENSURE] = {LOG_EVENT_FOLDER_ADDED, "folder added"},
+        [STORE_OP_FOLDER_MOVE] = {LOG_EVENT_FOLDER_MOVED, "folder moved"},
+        [STORE_OP_FOLDER_REMOVE] = {LOG_EVENT_FOLDER_REMOVED, "folder removed"},
+        [STORE_OP_MEDIA_ADD] = {LOG_EVENT_MEDIA_ADDED, "added"},
+        [STORE_OP_MEDIA_UPDATE] = {LOG_EVENT_MEDIA_MODIFIED, "modified"},
+        [STORE_OP_MEDIA_MOVE] = {LOG_EVENT_MEDIA_MOVED, "moved"},
+        [STORE_OP_MEDIA_REMOVE] = {LOG_EVENT_MEDIA_REMOVED, "removed"},
+    };
+    CLEANUP_FREE char *path = path_escape(shown(op));
+    CLEANUP_FREE char *from = op->new_path && op->path ? path_escape(op->path) : NULL;
+    EngineCounters *counters = &engine->counters;
+
+    switch (op->kind) {
+    case STORE_OP_FOLDER_ENSURE:
+        if (!op->inserted)
+            return;
+        counters->folders_added++;
+        break;
+    case STORE_OP_FOLDER_MOVE:
+        counters->folders_moved++;
+        break;
+    case STORE_OP_FOLDER_REMOVE:
+        counters->folders_removed++;
+        break;
+    case STORE_OP_MEDIA_ADD:
+        counters->added++;
+        break;
+    case STORE_OP_MEDIA_UPDATE:
+        counters->modified++;
+        break;
+    case STORE_OP_MEDIA_MOVE:
+        counters->moved++;
+        break;
+    case STORE_OP_MEDIA_REMOVE:
+        counters->removed++;
+        break;
+    default:
+        return;
+    }
+    log_event(LOG_LEVEL_INFO, words[op->kind].event, op->folder_id, shown(op), "%s %s%s%s",
+              words[op->kind].verb,
+              from   ? from
+              : path ? path
+                     : "",
+              from ? " -> " : "", from && path ? path : "");
+}
+
+/* ---- when a batch comes back ---- */
+
+static bool touches_folders(const StoreOp *op)
+{
+    return op->kind == STORE_OP_FOLDER_MOVE || op->kind == STORE_OP_FOLDER_REMOVE ||
+           (op->inserted && op->kind == STORE_OP_FOLDER_ENSURE);
+}
+
+static void failed(Engine *engine, Write *write)
+{
+    const StoreOp *op = &write->op;
+    FileStamp none = {0};
+
+    if (write->dir && op->kind == STORE_OP_FOLDER_ENSURE)
+        write->dir->mtime = INT64_MIN;
+    if (op->kind == STORE_OP_PROBLEM || op->kind == STORE_OP_PROBLEM_CLEAR)
+        return;
+    engine_problem(engine, shown(op), &none, op->error ? op->error : "the row cannot be written");
+}
+
+static void committed(Engine *engine, Write *write)
+{
+    StoreOp *op = &write->op;
+
+    if (op->result == STORE_OP_RESULT_DONE)
+        publish(engine, op);
+    if (op->result == STORE_OP_RESULT_FAILED)
+        failed(engine, write);
+    if (op->result == STORE_OP_RESULT_DONE && touches_folders(op)) {
+        engine->folders_stale = true;
+        engine->snapshot_dirty = true;
+    }
+    if (write->move) {
+        roots_forget_own(engine, op->path);
+        move_committed(engine, op->path, op->new_path);
+    }
+    if (op->kind == STORE_OP_MEDIA_ADD || op->kind == STORE_OP_MEDIA_UPDATE) {
+        if (engine->n_problems > 0)
+            engine_problem_clear(engine, op->path);
+    }
+    if (write->change) {
+        pending_finish(&engine->pending, write->change, clock_now());
+        write->change = NULL;
+    }
+}
+
+static void batch_free(Batch *batch)
+{
+    free(batch->writes);
+    free(batch->ops);
+    free(batch);
+}
+
+static void batch_finished(StoreTask *task)
+{
+    Batch *batch = CONTAINER_OF(task, Batch, task);
+    Engine *engine = task->engine;
+    bool cancelled = store_task_cancelled(task);
+
+    engine->writing = engine->moving = false;
+    for (size_t i = 0; i < batch->count; i++)
+        batch->writes[i]->op = batch->ops[i];
+    for (size_t i = 0; i < batch->count; i++) {
+        Write *write = batch->writes[i];
+
+        if (cancelled && write->change)
+            pending_finish(&engine->pending, write->change, clock_now());
+        else if (!cancelled)
+            committed(engine, write);
+        (void)write_free(write);
+    }
+    batch_free(batch);
+    engine_changed(engine);
+}
+
+static int batch_work(StoreTask *task, Store *store)
+{
+    Batch *batch = CONTAINER_OF(task, Batch, task);
+
+    return store_write(store, batch->ops, batch->count);
+}
+
+static Batch *batch_make(List *taken)
+{
+    Batch *batch = calloc(1, sizeof(*batch));
+    size_t count = 0;
+
+    LIST_FOREACH (link, taken)
+        count++;
+    if (!batch)
+        return NULL;
+    batch->writes = calloc(count, sizeof(*batch->writes));
+    batch->ops = calloc(count, sizeof(*batch->ops));
+    if (!batch->writes || !batch->ops) {
+        batch_free(batch);
+        return NULL;
+    }
+    for (ListNode *link; (link = list_take(taken));) {
+        Write *write = CONTAINER_OF(link, Write, link);
+
+        batch->writes[batch->count] = write;
+        batch->ops[batch->count++] = write->op;
+    }
+    return batch;
+}
+
+/* batch_run() - hand what has queued up to the store, unless it still has a batch */
+void batch_run(Engine *engine)
+{
+    List taken;
+    Batch *batch;
+
+    if (engine->writing || (list_is_empty(&engine->writes) && list_is_empty(&engine->moves)))
+        return;
+    list_init(&taken);
+    take_writes(engine, &taken);
+    if (list_is_empty(&taken))
+        return;
+    batch = batch_make(&taken);
+    if (!batch) {
+        for (ListNode *link; (link = list_first(&taken));)
+            discard(engine, CONTAINER_OF(link, Write, link));
+        engine->moving = false;
+        return;
+    }
+    engine->writing = true;
+    batch->task.work = batch_work;
+    batch->task.finish = batch_finished;
+    store_task_submit(&batch->task, engine, WORKER_PRIORITY_HIGH);
+}
+
+/* batch_clear() - drop what has not been handed to the store (the next scan finds it again) */
+void batch_clear(Engine *engine)
+{
+    for (ListNode *link; (link = list_first(&engine->writes));)
+        discard(engine, CONTAINER_OF(link, Write, link));
+    engine->n_writes = 0;
+}

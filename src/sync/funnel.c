@@ -1,0 +1,473 @@
+/*
+ * The funnel
+ *
+ * Changes that are due are taken in rounds. A round asks the volume's thread what is on disk (the
+ * probe), then the store's thread what the rows say (the look-up), then the volume's thread once
+ * more about the older paths of files that seem to have moved; then it decides. One round at a time
+ * for each volume: a volume that does not answer holds up nobody else.
+ *
+ * No round is started while a renamed directory's rows are not yet at their new path: the rows of
+ * everything below would not be found.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sync/engine-private.h"
+#include "util/array.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#define SOON           (20 * CLOCK_US_PER_MS)
+#define MAX_CANDIDATES 8
+
+static void sighting_done(Sighting *item)
+{
+    store_row_done(&item->row);
+    for (size_t i = 0; i < item->n_candidates; i++)
+        store_row_done(&item->candidates[i]);
+    free(item->candidates);
+    free(item->candidate_entries);
+    free(item->path);
+    free(item->origin_path);
+}
+
+static void round_free(Round *round)
+{
+    Engine *engine = round->engine;
+
+    round->volume->busy = false;
+    engine->n_rounds--;
+    for (size_t i = 0; i < round->probe.n_directories; i++)
+        (void)node_unref(round->probe.directories[i].owner);
+    probe_job_done(&round->probe);
+    for (size_t i = 0; i < round->n_items; i++)
+        sighting_done(&round->items[i]);
+    for (size_t i = 0; i < round->n_moved; i++)
+        free(round->moved[i]);
+    free(round->moved);
+    free(round->items);
+    free(round);
+}
+
+/* Gives the changes of a round back, to be looked at again soon. */
+static void round_abandon(Round *round)
+{
+    for (size_t i = 0; i < round->n_items; i++)
+        if (round->items[i].change)
+            pending_wait(&round->engine->pending, round->items[i].change, clock_now() + SOON);
+    round_free(round);
+}
+
+/* ---- deciding ---- */
+
+/* Every directory that a round looked into gets its mtime written, where it differs. */
+static void write_directories(Round *round)
+{
+    for (size_t i = 0; i < round->probe.n_directories; i++) {
+        ProbeDirectory *directory = &round->probe.directories[i];
+        Node *node = directory->owner;
+        Write *write;
+
+        if (directory->result != PROBE_RESULT_OK || node->detached ||
+            node->mtime == directory->mtime)
+            continue;
+        write = batch_new(STORE_OP_FOLDER_ENSURE, node, "");
+        if (!write)
+            continue;
+        node->mtime = directory->mtime;
+        write->op.mtime = directory->mtime;
+        batch_add(round->engine, write);
+    }
+}
+
+static void round_decide(Round *round)
+{
+    decide_round(round);
+    write_directories(round);
+    round_free(round);
+}
+
+/* ---- verifying: are the files still at their older paths? ---- */
+
+typedef struct Verify {
+    ProbeJob probe;
+    Round *round;
+} Verify;
+
+static void verified(WorkerJob *job)
+{
+    Verify *verify = CONTAINER_OF(job, Verify, probe.job);
+    Round *round = verify->round;
+    bool cancelled = job->cancelled;
+
+    for (size_t i = 0; i < verify->probe.n_directories && !cancelled; i++) {
+        ProbeDirectory *directory = &verify->probe.directories[i];
+        Entry *entry = directory->names[0].owner;
+
+        *entry = directory->names[0].entry;
+        if (directory->result == PROBE_RESULT_MISSING)
+            entry->type = ENTRY_TYPE_ABSENT;
+        else if (directory->result == PROBE_RESULT_ERROR)
+            entry->type = ENTRY_TYPE_ERROR;
+    }
+    probe_job_done(&verify->probe);
+    free(verify);
+    if (cancelled)
+        round_abandon(round);
+    else
+        round_decide(round);
+}
+
+static int verify_add(Verify *verify, const StoreRow *row, Entry *entry)
+{
+    CLEANUP_FREE char *parent = path_parent(row->path);
+    ProbeDirectory *directory;
+    int r = parent ? 0 : -ENOMEM;
+
+    if (r == 0)
+        r = probe_job_add_directory(&verify->probe, parent, 0, 0, &directory);
+    if (r == 0)
+        directory->follow = true;
+    return r == 0 ? probe_directory_add(directory, path_name(row->path), entry) : r;
+}
+
+static void round_verify(Round *round)
+{
+    Verify *verify = calloc(1, sizeof(*verify));
+    int r = verify ? 0 : -ENOMEM;
+
+    if (verify) {
+        verify->round = round;
+        probe_job_init(&verify->probe, verified);
+    }
+    for (size_t i = 0; i < round->n_items && r == 0; i++)
+        for (size_t k = 0; k < round->items[i].n_candidates && r == 0; k++)
+            r = verify_add(verify, &round->items[i].candidates[k],
+                           &round->items[i].candidate_entries[k]);
+    if (r == 0 && verify->probe.n_directories > 0) {
+        worker_submit(round->volume->worker, &verify->probe.job);
+        return;
+    }
+    if (verify)
+        probe_job_done(&verify->probe);
+    free(verify);
+    if (r < 0)
+        round_abandon(round);
+    else
+        round_decide(round);
+}
+
+/* ---- looking up rows: store's thread ---- */
+
+static int add_candidate(Sighting *item, StoreRow *row)
+{
+    StoreRow *grown = reallocarray(item->candidates, item->n_candidates + 1, sizeof(*grown));
+
+    if (!grown)
+        return error_trace(-ENOMEM);
+    item->candidates = grown;
+    grown[item->n_candidates++] = *row;
+    *row = (StoreRow){0};
+    return 0;
+}
+
+/* The row that the cookie of a rename points to. */
+static int look_up_origin(Sighting *item, Store *store)
+{
+    StoreRow row = {0};
+    bool below;
+    int r;
+
+    if (!item->origin_path)
+        return 0;
+    r = store_read_row(store, item->origin_path, &row, &below);
+    if (r == 0 && row.id)
+        r = add_candidate(item, &row);
+    if (r == 0)
+        item->n_cookie = item->n_candidates;
+    store_row_done(&row);
+    return r;
+}
+
+static int look_up_inode(Sighting *item, Store *store)
+{
+    StoreRows rows = {0};
+    int r = store_read_inode(store, item->entry.stamp.dev, item->entry.stamp.ino, &rows);
+
+    for (size_t i = 0; r == 0 && i < rows.count && item->n_candidates < MAX_CANDIDATES; i++)
+        if (!item->row.id || strcmp(rows.items[i].id, item->row.id) != 0)
+            r = add_candidate(item, &rows.items[i]);
+    store_rows_done(&rows);
+    return r;
+}
+
+/* A thumbnail that is not on disk any more is made again. */
+static void forget_lost_thumbnail(StoreRow *row)
+{
+    if (!row->thumbnail_path || access(row->thumbnail_path, F_OK) == 0 || errno != ENOENT)
+        return;
+    free(row->thumbnail_path);
+    row->thumbnail_path = NULL;
+}
+
+static int look_up(Sighting *item, Store *store)
+{
+    int r;
+
+    if (item->directory != PROBE_RESULT_OK || item->change_name[0] == '\0')
+        return 0;
+    r = store_read_row(store, item->path, &item->row, &item->rows_below);
+    if (r != 0)
+        return r;
+    forget_lost_thumbnail(&item->row);
+    if (item->entry.type != ENTRY_TYPE_FILE || media_kind_of(item->change_name) == MEDIA_KIND_NONE)
+        return 0;
+    if (item->row.id && row_is_at(&item->row, &item->entry))
+        return 0;
+    r = look_up_origin(item, store);
+    if (r == 0)
+        r = look_up_inode(item, store);
+    if (r == 0 && item->n_candidates > 0) {
+        item->candidate_entries = calloc(item->n_candidates, sizeof(Entry));
+        r = item->candidate_entries ? 0 : -ENOMEM;
+    }
+    return r;
+}
+
+/* A look-up that found the database locked is run again from the start. */
+static void sighting_forget(Sighting *item)
+{
+    store_row_done(&item->row);
+    item->row = (StoreRow){0};
+    for (size_t i = 0; i < item->n_candidates; i++)
+        store_row_done(&item->candidates[i]);
+    item->n_candidates = item->n_cookie = 0;
+    free(item->candidate_entries);
+    item->candidate_entries = NULL;
+}
+
+static int look_up_work(StoreTask *task, Store *store)
+{
+    Round *round = CONTAINER_OF(task, Round, lookup);
+    uint64_t begun = clock_now();
+    int r = store_read_begin(store);
+
+    for (size_t i = 0; i < round->n_items && r == 0; i++) {
+        sighting_forget(&round->items[i]);
+        r = look_up(&round->items[i], store);
+        if (r == 0 && clock_now() - begun > 20 * CLOCK_US_PER_MS) {
+            store_read_end(store);
+            begun = clock_now();
+            r = store_read_begin(store);
+        }
+    }
+    store_read_end(store);
+    return r;
+}
+
+static void looked_up(StoreTask *task)
+{
+    Round *round = CONTAINER_OF(task, Round, lookup);
+
+    /* A batch that found the database locked is still to be written, and these rows were read
+     * without it: a row that it moves would pass for one that lost its file. */
+    if (store_task_cancelled(task) || task->result < 0 || !list_is_empty(&task->engine->retries))
+        round_abandon(round);
+    else
+        round_verify(round);
+}
+
+static void round_look_up(Round *round)
+{
+    Engine *engine = round->engine;
+
+    if (moves_pending(engine) || !list_is_empty(&engine->retries)) {
+        round_abandon(round);
+        return;
+    }
+    for (size_t i = 0; i < round->n_items; i++) {
+        Sighting *item = &round->items[i];
+        Change *change = item->change;
+        CLEANUP_FREE char *dir = change->dir->detached ? NULL : node_path_new(change->dir);
+        CLEANUP_FREE char *origin = NULL;
+
+        if (!dir) {
+            item->directory = PROBE_RESULT_MISSING;
+            continue;
+        }
+        item->path = path_join(dir, change->name);
+        item->change_name = change->name;
+        if (change->origin_dir && !change->origin_dir->detached)
+            origin = node_path_new(change->origin_dir);
+        if (origin)
+            item->origin_path = path_join(origin, change->origin_name);
+        if (!item->path)
+            item->directory = PROBE_RESULT_MISSING;
+    }
+    round->lookup.work = look_up_work;
+    round->lookup.finish = looked_up;
+    store_task_submit(&round->lookup, engine, WORKER_PRIORITY_HIGH);
+}
+
+/* ---- probing ---- */
+
+static void probed(WorkerJob *job)
+{
+    Round *round = CONTAINER_OF(job, Round, probe.job);
+
+    if (job->cancelled) {
+        round_abandon(round);
+        return;
+    }
+    for (size_t i = 0; i < round->probe.n_directories; i++) {
+        ProbeDirectory *directory = &round->probe.directories[i];
+
+        for (size_t k = 0; k < directory->n_names; k++) {
+            Sighting *item = directory->names[k].owner;
+
+            item->directory = directory->result;
+            item->error = directory->error;
+            item->entry = directory->names[k].entry;
+        }
+    }
+    round_look_up(round);
+}
+
+static int compare_changes(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)((const Sighting *)a)->change->dir;
+    uintptr_t y = (uintptr_t)((const Sighting *)b)->change->dir;
+
+    return x < y ? -1 : x > y;
+}
+
+static int round_fill(Round *round)
+{
+    ProbeDirectory *directory = NULL;
+    Node *last = NULL;
+
+    qsort(round->items, round->n_items, sizeof(*round->items), compare_changes);
+    for (size_t i = 0; i < round->n_items; i++) {
+        Change *change = round->items[i].change;
+        int r = 0;
+
+        if (change->dir != last) {
+            CLEANUP_FREE char *path = node_path_new(change->dir);
+
+            r = path ? probe_job_add_directory(&round->probe, path, change->dir->dev,
+                                               change->dir->ino, &directory)
+                     : -ENOMEM;
+            if (r < 0)
+                return error_trace(r);
+            directory->owner = node_ref(change->dir);
+            directory->follow = change->dir->is_root;
+            last = change->dir;
+        }
+        r = probe_directory_add(directory, change->name, &round->items[i]);
+        if (r < 0)
+            return error_trace(r);
+    }
+    return 0;
+}
+
+static void round_start(Round *round)
+{
+    Engine *engine = round->engine;
+
+    engine->n_rounds++;
+    engine->counters.rounds++;
+    engine->counters.probes += round->n_items;
+    round->volume->busy = true;
+    probe_job_init(&round->probe, probed);
+    if (round_fill(round) < 0) {
+        round_abandon(round);
+        return;
+    }
+    worker_submit(round->volume->worker, &round->probe.job);
+}
+
+/* The round that collects changes of a volume, made when the first one comes. */
+static Round *round_for(Engine *engine, Round **rounds, size_t *n, size_t max, Volume *volume)
+{
+    Round *round;
+
+    for (size_t i = 0; i < *n; i++)
+        if (rounds[i]->volume == volume)
+            return rounds[i];
+    if (*n == max)
+        return NULL;
+    round = calloc(1, sizeof(*round));
+    if (round)
+        round->items = calloc(ENGINE_ROUND_MAX, sizeof(*round->items));
+    if (!round || !round->items) {
+        free(round);
+        return NULL;
+    }
+    round->engine = engine;
+    round->volume = volume;
+    rounds[(*n)++] = round;
+    return round;
+}
+
+/* funnel_run() - take the changes that are due and start a round for each volume */
+void funnel_run(Engine *engine)
+{
+    Round *rounds[16];
+    size_t n = 0;
+    uint64_t now = clock_now();
+
+    if (!engine->running || moves_pending(engine) || !list_is_empty(&engine->retries))
+        return;
+    for (unsigned taken = 0; taken < ENGINE_ROUND_MAX; taken++) {
+        Change *change = pending_take_due(&engine->pending, now);
+        Root *root;
+        Round *round = NULL;
+
+        if (!change)
+            break;
+        if (change->dir->detached) {
+            change->again = false;
+            pending_finish(&engine->pending, change, now);
+            continue;
+        }
+        root = root_of(engine, change->dir);
+        if (node_is_held(change->dir)) {
+            /* Another program's import: when that is over, all of it is scanned. */
+            change->again = false;
+            pending_finish(&engine->pending, change, now);
+            continue;
+        }
+        if (root && !root->volume->busy)
+            round = round_for(engine, rounds, &n, sizeof(rounds) / sizeof(rounds[0]), root->volume);
+        if (!round) {
+            pending_wait(&engine->pending, change, now + SOON);
+            continue;
+        }
+        round->items[round->n_items++].change = change;
+    }
+    for (size_t i = 0; i < n; i++)
+        round_start(rounds[i]);
+}
+
+/* funnel_release_held() - let removals go on once everything else has been seen */
+void funnel_release_held(Engine *engine)
+{
+    Pending *pending = &engine->pending;
+    uint64_t now = clock_now();
+    bool all_seen;
+
+    if (list_is_empty(&pending->held) || !engine_scans_idle(engine) || moves_pending(engine))
+        return;
+    all_seen = pending->n_undecided == 0;
+    for (ListNode *link; (link = list_first(&pending->held));) {
+        Change *change = CONTAINER_OF(link, Change, link);
+
+        if (!all_seen && now < change->due + ENGINE_HOLD_MAX)
+            return;
+        change->confirm = true;
+        pending_wait(pending, change, now);
+    }
+}

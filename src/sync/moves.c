@@ -1,0 +1,176 @@
+/*
+ * Renamed directories
+ *
+ * The tree follows a rename at once, the rows a moment later. Until then the node is recorded with
+ * the path that its rows still have. All records together say "the rows of each of these nodes go
+ * from here to where the node is now"; they are carried out one after the other, a directory before
+ * those below it, and two that exchange their places in one go. While any is left nothing else is
+ * looked up or written: its paths would not agree with the rows.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/engine-private.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/path.h"
+
+static Move *move_of(const Engine *engine, const Node *node)
+{
+    LIST_FOREACH (link, &engine->moves) {
+        Move *move = CONTAINER_OF(link, Move, link);
+
+        if (move->node == node)
+            return move;
+    }
+    return NULL;
+}
+
+/* Where the rows of a node are now: its path, unless it or a directory above it was just moved. */
+static char *rows_path(const Engine *engine, const Node *node)
+{
+    const Move *move = move_of(engine, node);
+    CLEANUP_FREE char *above = NULL;
+
+    if (move)
+        return strdup(move->rows_path);
+    if (!node->parent)
+        return strdup(node->name);
+    above = rows_path(engine, node->parent);
+    return above ? path_join(above, node->name) : NULL;
+}
+
+Move *move_free(Move *move)
+{
+    if (!move)
+        return NULL;
+    list_remove(&move->link);
+    (void)node_unref(move->node);
+    free(move->rows_path);
+    free(move);
+    return NULL;
+}
+
+/* moves_record() - a directory is about to be relinked: remember where its rows are */
+void moves_record(Engine *engine, Node *node)
+{
+    Move *move;
+
+    if (move_of(engine, node))
+        return;
+    move = calloc(1, sizeof(*move));
+    if (move)
+        move->rows_path = rows_path(engine, node);
+    if (!move || !move->rows_path) {
+        free(move);
+        return; /* its files are then found one by one, by their inodes */
+    }
+    move->node = node_ref(node);
+    list_append(&engine->moves, &move->link);
+}
+
+bool moves_pending(const Engine *engine)
+{
+    return engine->moving || !list_is_empty(&engine->moves);
+}
+
+/* A move whose directory left the tree, or came back to where its rows are, is no move any more. */
+static void drop_void(Engine *engine)
+{
+    LIST_FOREACH_SAFE (link, tmp, &engine->moves) {
+        Move *move = CONTAINER_OF(link, Move, link);
+        CLEANUP_FREE char *path = move->node->detached ? NULL : node_path_new(move->node);
+
+        if (!path || strcmp(path, move->rows_path) == 0)
+            (void)move_free(move);
+    }
+}
+
+/* A directory goes before those below it, whose new place may not exist until then. */
+static Move *first_move(const Engine *engine)
+{
+    LIST_FOREACH (link, &engine->moves) {
+        Move *move = CONTAINER_OF(link, Move, link);
+        bool has_ancestor = false;
+
+        LIST_FOREACH (other, &engine->moves) {
+            const Node *node = CONTAINER_OF(other, Move, link)->node;
+
+            has_ancestor |= node != move->node && node_is_within(move->node, node);
+        }
+        if (!has_ancestor)
+            return move;
+    }
+    return NULL;
+}
+
+static Move *move_from(const Engine *engine, const char *path)
+{
+    LIST_FOREACH (link, &engine->moves) {
+        Move *move = CONTAINER_OF(link, Move, link);
+
+        if (strcmp(move->rows_path, path) == 0)
+            return move;
+    }
+    return NULL;
+}
+
+static Write *move_write(Move *move)
+{
+    Write *write = batch_new(STORE_OP_FOLDER_MOVE, NULL, NULL);
+
+    if (!write)
+        return NULL;
+    write->op.path = strdup(move->rows_path);
+    write->op.new_path = node_path_new(move->node);
+    if (!write->op.path || !write->op.new_path)
+        return write_free(write);
+    list_remove(&move->link);
+    write->move = move;
+    return write;
+}
+
+/*
+ * moves_take() - the next move, with those that it exchanges places with, as operations
+ *
+ * The moves leave the list; the caller sets engine->moving until they are committed. A directory
+ * whose target is the place that another one is leaving goes in the same call.
+ */
+void moves_take(Engine *engine, List *writes)
+{
+    Move *move;
+
+    drop_void(engine);
+    move = first_move(engine);
+    while (move) {
+        Write *write = move_write(move);
+
+        if (!write)
+            return;
+        list_append(writes, &write->link);
+        move = move_from(engine, write->op.new_path);
+    }
+}
+
+/* move_committed() - the rows went from one path to another: later moves start from there */
+void move_committed(Engine *engine, const char *from, const char *to)
+{
+    LIST_FOREACH (link, &engine->moves) {
+        Move *move = CONTAINER_OF(link, Move, link);
+        char *path;
+
+        if (!path_is_below(move->rows_path, from))
+            continue;
+        if (asprintf(&path, "%s%s", to, move->rows_path + strlen(from)) < 0)
+            continue;
+        free(move->rows_path);
+        move->rows_path = path;
+    }
+}
+
+void moves_clear(Engine *engine)
+{
+    for (ListNode *link; (link = list_first(&engine->moves));)
+        (void)move_free(CONTAINER_OF(link, Move, link));
+}

@@ -1,0 +1,241 @@
+/*
+ * Reading photos and videos
+ *
+ * A file that is new or modified is opened on its volume's thread, decoded by a worker process, and
+ * comes back as facts and a thumbnail, which make an operation for the store. Only a few files are
+ * open at a time; the rest wait as small tasks.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sync/engine-private.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#define SOON        (20 * CLOCK_US_PER_MS)
+#define TRIES_LIMIT 5
+
+/* media_task_free() - free a task that is on no list; its change is left alone. Returns NULL */
+MediaTask *media_task_free(MediaTask *task)
+{
+    if (!task)
+        return NULL;
+    open_job_done(&task->open);
+    if (task->media.thumbnail_fd >= 0)
+        (void)close(task->media.thumbnail_fd);
+    free(task->row_id);
+    free(task->metadata);
+    free(task);
+    return NULL;
+}
+
+static void task_end(MediaTask *task)
+{
+    task->engine->n_media--;
+    task->engine->media_done++;
+    engine_changed(task->engine);
+}
+
+static void task_finish(MediaTask *task)
+{
+    pending_finish(&task->engine->pending, task->change, clock_now());
+    (void)media_task_free(task);
+}
+
+/* The file is being changed, or cannot be had now: probe it again. */
+static void task_again(MediaTask *task, uint64_t delay)
+{
+    if (task->change->tries++ >= TRIES_LIMIT)
+        delay = task->engine->pending.waits[CHANGE_WAIT_CREATE];
+    pending_wait(&task->engine->pending, task->change, clock_now() + delay);
+    (void)media_task_free(task);
+}
+
+static void task_problem(MediaTask *task, const char *reason)
+{
+    CLEANUP_FREE char *dir = task->change->dir->detached ? NULL : node_path_new(task->change->dir);
+    CLEANUP_FREE char *path = dir ? path_join(dir, task->change->name) : NULL;
+    FileStamp stamp = task->seen;
+
+    if (task->media.facts.stamp.ino != 0) {
+        stamp.size = task->media.facts.stamp.size;
+        stamp.mtime_ns = task->media.facts.stamp.mtime_ns;
+    }
+    if (path)
+        engine_problem(task->engine, path, &stamp, reason);
+    task_finish(task);
+}
+
+/* Its writer may still be at work: nobody has said that the file is complete, and it is young. */
+static bool may_be_unfinished(const MediaTask *task)
+{
+    struct timespec now;
+    int64_t age;
+
+    if (task->change->complete || clock_gettime(CLOCK_REALTIME, &now) < 0)
+        return false;
+    age = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - task->seen.mtime_ns;
+    return age >= 0 && age < (int64_t)task->engine->pending.waits[CHANGE_WAIT_CREATE] * 1000;
+}
+
+static void task_write(MediaTask *task)
+{
+    Engine *engine = task->engine;
+    Change *change = task->change;
+    Write *write = batch_new(task->row_id ? STORE_OP_MEDIA_UPDATE : STORE_OP_MEDIA_ADD, change->dir,
+                             change->name);
+
+    if (!write) {
+        task_again(task, CLOCK_US_PER_SEC);
+        return;
+    }
+    if (task->row_id && task->has_fingerprint && task->has_thumbnail &&
+        task->fingerprint == task->media.facts.fingerprint && task->media.thumbnail_fd >= 0) {
+        (void)close(STEAL_FD(task->media.thumbnail_fd)); /* touched: the same content */
+        engine->counters.thumbnails_kept++;
+    }
+    write->op.media = task->media.kind;
+    write->op.id = STEAL_PTR(task->row_id);
+    write->change = change;
+    write->task = task;
+    pending_set_state(&engine->pending, change, CHANGE_STATE_WRITING);
+    batch_add(engine, write);
+}
+
+static void decoded(MediaJob *job)
+{
+    MediaTask *task = CONTAINER_OF(job, MediaTask, media);
+
+    task_end(task);
+    switch (job->status) {
+    case MEDIA_STATUS_OK:
+        task_write(task);
+        return;
+    case MEDIA_STATUS_CHANGED:
+        task_again(task, task->engine->pending.waits[CHANGE_WAIT_SETTLE]);
+        return;
+    case MEDIA_STATUS_CANCELLED:
+        if (task->engine->stopping)
+            task_finish(task);
+        else
+            task_again(task, CLOCK_US_PER_SEC);
+        return;
+    default:
+        if (may_be_unfinished(task))
+            task_again(task, task->engine->pending.waits[CHANGE_WAIT_CREATE]);
+        else
+            task_problem(task, job->error[0] ? job->error : "cannot be decoded");
+        return;
+    }
+}
+
+static void opened(WorkerJob *job)
+{
+    MediaTask *task = CONTAINER_OF(job, MediaTask, open.job);
+    int error = task->open.error;
+
+    if (job->cancelled || task->engine->stopping) {
+        task_end(task);
+        task_finish(task);
+        return;
+    }
+    if (error != 0) {
+        task_end(task);
+        if (error == ENOENT || error == ENOTDIR || error == ESTALE || error == ELOOP ||
+            error == EMFILE || error == ENFILE)
+            task_again(task, SOON);
+        else
+            task_problem(task, strerror(error));
+        return;
+    }
+    task->media.fd = STEAL_FD(task->open.fd);
+    task->media.sidecar_fd = STEAL_FD(task->open.sidecar_fd);
+    task->media.done = decoded;
+    media_pool_submit(task->engine->media, &task->media);
+}
+
+static bool task_start(MediaTask *task)
+{
+    Engine *engine = task->engine;
+    Change *change = task->change;
+    Root *root = change->dir->detached ? NULL : root_of(engine, change->dir);
+
+    if (!root) {
+        task_finish(task);
+        return false;
+    }
+    open_job_init(&task->open, opened);
+    task->open.directory = node_path_new(change->dir);
+    task->open.name = strdup(change->name);
+    task->open.dev = change->dir->dev;
+    task->open.ino = change->dir->ino;
+    task->open.follow = change->dir->is_root;
+    if (!task->open.directory || !task->open.name) {
+        task_again(task, CLOCK_US_PER_SEC);
+        return false;
+    }
+    engine->n_media++;
+    worker_submit(root->volume->worker, &task->open.job);
+    return true;
+}
+
+/*
+ * reading_queue() - have the file of a change read
+ * @row: the row that it will update, or NULL for a new one
+ * @seen: what the probe saw
+ *
+ * The change is in state MEDIA until its facts are there.
+ */
+void reading_queue(Engine *engine, Change *change, const StoreRow *row, const FileStamp *seen)
+{
+    MediaTask *task = calloc(1, sizeof(*task));
+
+    if (!task) {
+        pending_wait(&engine->pending, change, clock_now() + CLOCK_US_PER_SEC);
+        return;
+    }
+    task->engine = engine;
+    task->change = change;
+    task->seen = *seen;
+    task->open.fd = task->open.sidecar_fd = -1;
+    task->media.kind = media_kind_of(change->name);
+    task->media.fd = task->media.sidecar_fd = task->media.thumbnail_fd = -1;
+    if (row) {
+        task->row_id = strdup(row->id);
+        task->metadata = row->metadata ? strdup(row->metadata) : NULL;
+        task->has_fingerprint = row->has_fingerprint;
+        task->fingerprint = row->fingerprint;
+        task->has_thumbnail = row->thumbnail_path && row->thumbnail_path[0] != '\0';
+    }
+    pending_set_state(&engine->pending, change, CHANGE_STATE_MEDIA);
+    list_append(&engine->media_queue, &task->link);
+    engine->media_total++;
+}
+
+/* reading_run() - open the next files, as many as keep the workers busy */
+void reading_run(Engine *engine)
+{
+    unsigned most = media_pool_workers(engine->media) * 2 + 2;
+
+    /* Thumbnails wait in memory for the store: when it cannot write, nothing more is decoded. */
+    while (engine->n_media < most && engine->n_writes < ENGINE_BATCH_MAX) {
+        ListNode *link = list_take(&engine->media_queue);
+
+        if (!link)
+            break;
+        if (!task_start(CONTAINER_OF(link, MediaTask, link)))
+            engine->media_done++;
+    }
+    if (list_is_empty(&engine->media_queue) && engine->n_media == 0)
+        engine->media_done = engine->media_total = 0;
+}
+
+void reading_clear(Engine *engine)
+{
+    for (ListNode *link; (link = list_take(&engine->media_queue));)
+        task_finish(CONTAINER_OF(link, MediaTask, link));
+}

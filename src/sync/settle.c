@@ -1,0 +1,315 @@
+/*
+ * Answers to other threads
+ *
+ * The settle barrier: inotify queues an event in the same system call that causes it, so whatever
+ * happened on a watched local disk before the question was put is in the queue when the question
+ * arrives. The queue is drained, and the answer is given when everything up to there is committed.
+ * That takes turns: the folders table is read first (somebody may just have registered a folder);
+ * scans must be through, since they make changes; then the present epoch of changes is closed and
+ * must be worked off; and if that started new scans, once more from there.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/engine-private.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/log.h"
+
+/* Stages of a settle call, in Call.barrier's upper half; the lower half is a number. */
+#define STAGE_FOLDERS UINT64_C(1) /* until the table has been read this many times */
+#define STAGE_SCANS   UINT64_C(2)
+#define STAGE_EPOCH   UINT64_C(3) /* until this epoch is worked off */
+
+static uint64_t stage_make(uint64_t stage, uint64_t number)
+{
+    return stage << 56 | number;
+}
+
+static uint64_t stage_of(const Call *call)
+{
+    return call->barrier >> 56;
+}
+
+static uint64_t number_of(const Call *call)
+{
+    return call->barrier & ((UINT64_C(1) << 56) - 1);
+}
+
+static bool writes_idle(const Engine *engine)
+{
+    return !engine->writing && list_is_empty(&engine->writes) && list_is_empty(&engine->moves) &&
+           list_is_empty(&engine->retries);
+}
+
+/* Returns true when everything that the call asked for is committed. */
+static bool settle_step(Engine *engine, Call *call)
+{
+    uint64_t epoch;
+
+    if (stage_of(call) == STAGE_FOLDERS) {
+        if (engine->folders_read < number_of(call))
+            return false;
+        call->barrier = stage_make(STAGE_SCANS, 0);
+    }
+    if (stage_of(call) == STAGE_SCANS) {
+        if (!engine_scans_idle(engine) || pending_end_epoch(&engine->pending, &epoch) < 0)
+            return false;
+        call->barrier = stage_make(STAGE_EPOCH, epoch);
+    }
+    if (!pending_reached(&engine->pending, number_of(call)) || !writes_idle(engine))
+        return false;
+    if (!engine_scans_idle(engine)) {
+        call->barrier = stage_make(STAGE_SCANS, 0);
+        return false;
+    }
+    if (engine->folders_stale && engine->running) { /* our own new folders are to be listed too */
+        call->barrier = stage_make(STAGE_FOLDERS, engine->folders_read + 1);
+        roots_poll(engine, true);
+        return false;
+    }
+    return true;
+}
+
+static void settle_begin(Engine *engine, Call *call)
+{
+    watcher_drain(engine->watcher);
+    roots_retry_offline(engine);
+    call->barrier = stage_make(STAGE_FOLDERS, engine->folders_read + 1 + engine->folders_reading);
+    roots_poll(engine, true);
+    list_append(&engine->calls, &call->link);
+}
+
+/* A restart compares the table with what is watched; it is answered when that is done. */
+static void restart_begin(Engine *engine, Call *call)
+{
+    if (!engine->running)
+        engine_watch_start(engine);
+    call->barrier = stage_make(STAGE_FOLDERS, engine->folders_read + 1 + engine->folders_reading);
+    roots_poll(engine, true);
+    list_append(&engine->calls, &call->link);
+}
+
+static bool restart_step(const Engine *engine, const Call *call)
+{
+    return engine->folders_read >= number_of(call);
+}
+
+/* calls_run() - answer the calls whose time has come */
+void calls_run(Engine *engine)
+{
+    LIST_FOREACH_SAFE (link, tmp, &engine->calls) {
+        Call *call = CONTAINER_OF(link, Call, link);
+        bool done =
+            call->kind == CALL_SETTLE ? settle_step(engine, call) : restart_step(engine, call);
+
+        if (!done && clock_now() <= call->deadline)
+            continue;
+        list_remove(&call->link);
+        call_answer(call, done ? CALL_RESULT_OK : CALL_RESULT_NONE, NULL);
+    }
+}
+
+void calls_clear(Engine *engine)
+{
+    for (ListNode *link; (link = list_take(&engine->calls));)
+        call_answer(CONTAINER_OF(link, Call, link), CALL_RESULT_CLOSED, NULL);
+}
+
+/* ---- answers that the store's thread gives ---- */
+
+typedef struct TextTask {
+    StoreTask task;
+    Call *call;
+    char *text;
+} TextTask;
+
+static int folder_status_work(StoreTask *task, Store *store)
+{
+    TextTask *text = CONTAINER_OF(task, TextTask, task);
+
+    return store_folder_status_json(store, &text->text);
+}
+
+static int problems_work(StoreTask *task, Store *store)
+{
+    TextTask *text = CONTAINER_OF(task, TextTask, task);
+
+    return store_problems_json(store, 1000, &text->text);
+}
+
+static void text_finish(StoreTask *task)
+{
+    TextTask *text = CONTAINER_OF(task, TextTask, task);
+    bool ok = !store_task_cancelled(task) && task->result == 0 && text->text;
+
+    call_answer(text->call, ok ? CALL_RESULT_OK : CALL_RESULT_FAILED, STEAL_PTR(text->text));
+    free(text->text);
+    free(text);
+}
+
+static void text_begin(Engine *engine, Call *call, int (*work)(StoreTask *, Store *))
+{
+    TextTask *text = calloc(1, sizeof(*text));
+
+    if (!text) {
+        call_answer(call, CALL_RESULT_FAILED, NULL);
+        return;
+    }
+    text->call = call;
+    text->task.work = work;
+    text->task.finish = text_finish;
+    store_task_submit(&text->task, engine, WORKER_PRIORITY_HIGH);
+}
+
+/* ---- counters: the loop's own and, from its thread, the store's ---- */
+
+typedef struct CountersTask {
+    StoreTask task;
+    Call *call;
+    StoreCounters counters;
+} CountersTask;
+
+static void put(json_t *object, const char *key, uint64_t value)
+{
+    (void)json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+/* Every counter of the engine, for GET /debug/counters. */
+static char *counters_json(Engine *engine, const StoreCounters *store)
+{
+    const WatchCounters *watch = watcher_counters(engine->watcher);
+    const MediaCounters *media = media_pool_counters(engine->media);
+    const EngineCounters *own = &engine->counters;
+    json_t *object = json_object();
+    char *text;
+
+    put(object, "events", watch->events);
+    put(object, "overflows", watch->overflows);
+    put(object, "watches", engine->tree->n_watched);
+    put(object, "nodes", engine->tree->n_nodes);
+    put(object, "node_bytes", engine->tree->memory);
+    put(object, "pending", engine->pending.count);
+    put(object, "held", !list_is_empty(&engine->pending.held));
+    put(object, "rounds", own->rounds);
+    put(object, "probes", own->probes);
+    put(object, "rescans", own->rescans);
+    put(object, "joins", own->joins);
+    put(object, "files_unchanged", own->files_unchanged);
+    put(object, "added", own->added);
+    put(object, "modified", own->modified);
+    put(object, "moved", own->moved);
+    put(object, "removed", own->removed);
+    put(object, "folders_added", own->folders_added);
+    put(object, "folders_moved", own->folders_moved);
+    put(object, "folders_removed", own->folders_removed);
+    put(object, "thumbnails_kept", own->thumbnails_kept);
+    put(object, "photos_decoded", media->photos_decoded);
+    put(object, "videos_read", media->videos_read);
+    put(object, "media_failures", media->failures);
+    put(object, "media_crashes", media->crashes);
+    put(object, "media_timeouts", media->timeouts);
+    put(object, "decode_us", media->decode_us);
+    put(object, "transactions", store->transactions);
+    put(object, "operations", store->operations);
+    put(object, "busy", store->busy);
+    put(object, "lock_us_total", store->lock_us_total);
+    put(object, "lock_us_max", store->lock_us_max);
+    put(object, "read_us_max", store->read_us_max);
+    put(object, "thumbnails_written", store->thumbnails_written);
+    put(object, "thumbnails_removed", store->thumbnails_removed);
+    put(object, "loop_stall_max_us", loop_stall_max(engine->loop));
+    put(object, "loop_rounds", loop_rounds(engine->loop));
+    text = json_dumps(object, JSON_INDENT(2));
+    json_decref(object);
+    return text;
+}
+
+static int counters_work(StoreTask *task, Store *store)
+{
+    CONTAINER_OF(task, CountersTask, task)->counters = *store_counters(store);
+    return 0;
+}
+
+static void counters_finish(StoreTask *task)
+{
+    CountersTask *counters = CONTAINER_OF(task, CountersTask, task);
+    bool ok = !store_task_cancelled(task);
+
+    call_answer(counters->call, ok ? CALL_RESULT_OK : CALL_RESULT_FAILED,
+                ok ? counters_json(task->engine, &counters->counters) : NULL);
+    free(counters);
+}
+
+static void counters_begin(Engine *engine, Call *call)
+{
+    CountersTask *counters = calloc(1, sizeof(*counters));
+
+    if (!counters) {
+        call_answer(call, CALL_RESULT_FAILED, NULL);
+        return;
+    }
+    counters->call = call;
+    counters->task.work = counters_work;
+    counters->task.finish = counters_finish;
+    store_task_submit(&counters->task, engine, WORKER_PRIORITY_HIGH);
+}
+
+/* ---- the entry ---- */
+
+static void stop_watching(Engine *engine, Call *call)
+{
+    bool was = engine->running;
+
+    engine_watch_stop(engine);
+    engine_publish(engine); /* the answer speaks of it */
+    call_answer(call, was ? CALL_RESULT_OK : CALL_RESULT_REFUSED,
+                was ? NULL : strdup("Watcher is not running"));
+}
+
+static void start_watching(Engine *engine, Call *call)
+{
+    if (engine->running) {
+        call_answer(call, CALL_RESULT_REFUSED, strdup("Watcher is already running"));
+        return;
+    }
+    restart_begin(engine, call);
+}
+
+/* engine_call() - take a question of another thread; it is answered now or later */
+void engine_call(Engine *engine, Call *call)
+{
+    if (engine->stopping) {
+        call_answer(call, CALL_RESULT_CLOSED, NULL);
+        return;
+    }
+    switch (call->kind) {
+    case CALL_SETTLE:
+        settle_begin(engine, call);
+        return;
+    case CALL_RESTART:
+        restart_begin(engine, call);
+        return;
+    case CALL_START:
+        start_watching(engine, call);
+        return;
+    case CALL_STOP:
+        stop_watching(engine, call);
+        return;
+    case CALL_SHUTDOWN:
+        call_answer(call, CALL_RESULT_OK, NULL);
+        engine->options.shutdown(engine, engine->options.owner);
+        return;
+    case CALL_FOLDER_STATUS:
+        text_begin(engine, call, folder_status_work);
+        return;
+    case CALL_PROBLEMS:
+        text_begin(engine, call, problems_work);
+        return;
+    case CALL_METRICS:
+        counters_begin(engine, call);
+        return;
+    }
+    call_answer(call, CALL_RESULT_FAILED, NULL);
+}

@@ -1,0 +1,153 @@
+/*
+ * Snapshots. The loop fills in a new Snapshot whenever what the HTTP threads may see has changed,
+ * and publishes it; from then on nobody writes to it. A reader takes a reference under the box's
+ * lock, which is held for one pointer and one counter, and reads at leisure. The list of folders,
+ * the only large part, has a counter of its own, so that a snapshot that changes nothing but a flag
+ * does not copy ten thousand paths.
+ */
+
+#include "sync/snapshot.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "util/error.h"
+
+struct SnapshotBox {
+    pthread_mutex_t lock;
+    Snapshot *current; /* one reference; NULL before the first */
+};
+
+/*
+ * snapshot_box_create() - makes an empty box
+ *
+ * Returns 0, or -ENOMEM.
+ */
+int snapshot_box_create(SnapshotBox **ret_box)
+{
+    SnapshotBox *box = calloc(1, sizeof(*box));
+
+    if (!box)
+        return error_trace(-ENOMEM);
+    (void)pthread_mutex_init(&box->lock, NULL); /* cannot fail with default attributes on Linux */
+    *ret_box = box;
+    return 0;
+}
+
+/* snapshot_box_free() - frees the box and its reference; no thread may use the box any more */
+SnapshotBox *snapshot_box_free(SnapshotBox *box)
+{
+    if (!box)
+        return NULL;
+    (void)snapshot_unref(box->current);
+    (void)pthread_mutex_destroy(&box->lock);
+    free(box);
+    return NULL;
+}
+
+/*
+ * snapshot_box_publish() - replaces what readers get from now on
+ * @box: the box
+ * @snapshot: taken over with the caller's reference; must not be written to any more
+ */
+void snapshot_box_publish(SnapshotBox *box, Snapshot *snapshot)
+{
+    Snapshot *old;
+
+    (void)pthread_mutex_lock(&box->lock);
+    old = box->current;
+    box->current = snapshot;
+    (void)pthread_mutex_unlock(&box->lock);
+    (void)snapshot_unref(old);
+}
+
+/*
+ * snapshot_box_acquire() - the snapshot of this moment
+ *
+ * Any thread. Returns a reference that the caller drops with snapshot_unref(), or NULL before the
+ * first snapshot was published.
+ */
+Snapshot *snapshot_box_acquire(SnapshotBox *box)
+{
+    Snapshot *snapshot;
+
+    /* The count must rise before the lock is left, or publish() could drop the last reference. */
+    (void)pthread_mutex_lock(&box->lock);
+    snapshot = box->current;
+    if (snapshot)
+        (void)__atomic_add_fetch(&snapshot->refs, 1, __ATOMIC_RELAXED);
+    (void)pthread_mutex_unlock(&box->lock);
+    return snapshot;
+}
+
+/*
+ * snapshot_new() - an empty snapshot with one reference, for the caller to fill in
+ *
+ * Its folders and status belong to it and are released with it. Returns 0, or -ENOMEM.
+ */
+int snapshot_new(Snapshot **ret_snapshot)
+{
+    Snapshot *snapshot = calloc(1, sizeof(*snapshot));
+
+    if (!snapshot)
+        return error_trace(-ENOMEM);
+    snapshot->refs = 1;
+    *ret_snapshot = snapshot;
+    return 0;
+}
+
+/* snapshot_unref() - drops a reference, frees with the last; accepts NULL. Any thread. */
+Snapshot *snapshot_unref(Snapshot *snapshot)
+{
+    /* Release what this thread read, acquire what the others did, before memory is given back. */
+    if (!snapshot || __atomic_sub_fetch(&snapshot->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return NULL;
+    (void)snapshot_folders_unref(snapshot->folders);
+    free(snapshot->status);
+    free(snapshot);
+    return NULL;
+}
+
+/*
+ * snapshot_folders_new() - a list of count empty items with one reference
+ *
+ * The caller fills in allocated strings; a half-filled list can be released. Returns 0, or -ENOMEM.
+ */
+int snapshot_folders_new(size_t count, SnapshotFolders **ret_folders)
+{
+    SnapshotFolders *folders = calloc(1, sizeof(*folders));
+
+    if (!folders)
+        return error_trace(-ENOMEM);
+    folders->items = calloc(count > 0 ? count : 1, sizeof(*folders->items));
+    if (!folders->items) {
+        free(folders);
+        return error_trace(-ENOMEM);
+    }
+    folders->refs = 1;
+    folders->count = count;
+    *ret_folders = folders;
+    return 0;
+}
+
+/* snapshot_folders_ref() - one more reference; accepts NULL. Any thread. */
+SnapshotFolders *snapshot_folders_ref(SnapshotFolders *folders)
+{
+    if (folders)
+        (void)__atomic_add_fetch(&folders->refs, 1, __ATOMIC_RELAXED);
+    return folders;
+}
+
+/* snapshot_folders_unref() - drops a reference, frees with the last; accepts NULL. Any thread. */
+SnapshotFolders *snapshot_folders_unref(SnapshotFolders *folders)
+{
+    if (!folders || __atomic_sub_fetch(&folders->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return NULL;
+    for (size_t i = 0; i < folders->count; i++) {
+        free(folders->items[i].id);
+        free(folders->items[i].path);
+    }
+    free(folders->items);
+    free(folders);
+    return NULL;
+}
