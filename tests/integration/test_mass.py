@@ -1,0 +1,191 @@
+"""Many files: none missing, none twice, no work done that need not be.
+
+Sizes shrink with PICTOPY_TEST_SCALE. Times are printed (pytest -s), never judged.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import time
+
+import pytest
+
+import harness
+import media
+from harness import scaled, wait_for, write
+
+
+def report(capsys, text):
+    with capsys.disabled():
+        print(f"\n    {text}")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A tree to copy: 3,000 directories with 10 tiny photos each, three levels deep."""
+    top = str(tmp_path_factory.mktemp("tree") / "tree")
+    names = set()
+    for i in range(scaled(3000, 30)):
+        directory = f"y{i % 10}/m{i // 10 % 12}/d{i}"
+        os.makedirs(f"{top}/{directory}")
+        for k in range(10):
+            write(f"{top}/{directory}/{k}.jpg", media.jpeg())
+            names.add(f"{directory}/{k}.jpg")
+    yield top, names
+    shutil.rmtree(top)
+
+
+@pytest.mark.threads
+def test_copy_of_a_tree_with_a_rename_at_its_end(library, tree, capsys):
+    """`cp -a`, and one of the copied directories renamed the moment that the copy ends."""
+    top, inside = tree
+    lib = library(roots=("r",))
+    lib.start()
+    began = time.monotonic()
+    subprocess.run(f'cp -a "{top}" tree && mv tree/y3 renamed', shell=True, check=True,
+                   cwd=lib.path("r"))
+    copied = time.monotonic()
+    lib.daemon.settle(timeout=900)
+    report(capsys, f"{len(inside)} photos: cp {copied - began:.1f} s, in step "
+                   f"{time.monotonic() - copied:.1f} s after its end")
+    names = {"r/renamed" + n[2:] if n.startswith("y3/") else "r/tree/" + n for n in inside}
+    lib.expect(names, sample=300)
+    assert lib.counter("photos_decoded") == len(names), "photos were decoded twice"
+
+
+@pytest.mark.threads
+def test_start_with_many_photos_then_rename_directory(library, capsys):
+    """A directory of 10,000 photos is renamed: ids kept, nothing decoded, again while stopped."""
+    count = scaled(10000, 100)
+    lib = library(roots=("r",))
+    names = lib.photos("r/big", count)
+    lib.photo("r/big.jpg")
+    lib.photo("r/bigger/x.jpg")
+    began = time.monotonic()
+    lib.start(settle=False).settle(timeout=900)
+    report(capsys, f"{count} photos imported in {time.monotonic() - began:.1f} s")
+    others = ["r/big.jpg", "r/bigger/x.jpg"]
+    lib.expect(names + others, sample=200)
+    kept = lib.decorate(names[7])
+    ids = {os.path.basename(row["path"]): row["id"] for row in lib.rows("images")}
+    decoded = lib.counter("photos_decoded")
+
+    began = time.monotonic()
+    lib.rename("r/big", "r/renamed")
+    right = rows_right_after(lib, lib.path("r/renamed") + "/", count, began)
+    report(capsys, f"rename of {count} photos: rows right after {right:.3f} s, longest "
+                   f"transaction {lib.counter('lock_us_max') / 1000:.0f} ms")
+    names = ["r/renamed" + n[len("r/big"):] for n in names]
+    lib.expect(names + others, sample=200)
+    assert lib.counter("photos_decoded") == decoded, "a rename decoded photos"
+    assert {os.path.basename(r["path"]): r["id"] for r in lib.rows("images")} == ids
+    assert lib.identity(names[7]) == kept
+
+    lib.stop()
+    lib.rename("r/renamed", "r/bigger/again")
+    lib.start()
+    names = ["r/bigger/again" + n[len("r/renamed"):] for n in names]
+    lib.expect(names + others, sample=200)
+    assert lib.counter("photos_decoded") == 0, "a rename while stopped decoded photos"
+    assert {os.path.basename(r["path"]): r["id"] for r in lib.rows("images")} == ids
+    assert lib.identity(names[7]) == kept
+
+
+def rows_right_after(lib, prefix, count, began):
+    """Seconds from `began` until `count` rows have paths with that prefix."""
+    end = prefix[:-1] + "0"
+
+    def right():
+        with lib.connect() as db:
+            found = db.execute("SELECT count(*) FROM images WHERE path >= ? AND path < ?",
+                               (prefix, end)).fetchone()[0]
+        return found == count and time.monotonic() - began
+
+    return wait_for("the rows of the renamed directory", right, timeout=120)
+
+
+def test_one_photo_more_in_a_folder_of_1000(library):
+    """One decode, one row, one thumbnail."""
+    lib = library(roots=("r",))
+    names = lib.photos("r/many", scaled(1000, 50))
+    lib.start()
+    lib.expect(names, sample=50)
+    decoded = lib.counter("photos_decoded")
+    made = lib.counter("thumbnails_written")
+    removed = lib.counter("thumbnails_removed")
+    before = set(os.listdir(lib.thumbnails))
+    rows = {row["path"]: row for row in lib.rows("images")}
+    lib.photo("r/many/new.jpg")
+    lib.expect(names + ["r/many/new.jpg"], sample=50)
+    assert lib.counter("photos_decoded") == decoded + 1
+    assert lib.counter("thumbnails_written") == made + 1
+    assert lib.counter("thumbnails_removed") == removed
+    assert len(set(os.listdir(lib.thumbnails)) - before) == 1
+    after = {row["path"]: row for row in lib.rows("images")}
+    assert {p: r for p, r in after.items() if p in rows} == rows, "other rows were touched"
+
+
+def test_burst_larger_than_the_kernels_queue(library, capsys):
+    """More events than fs.inotify.max_queued_events while the daemon cannot read: it overflows."""
+    with open("/proc/sys/fs/inotify/max_queued_events") as file:
+        limit = int(file.read())
+    if limit > 65536:
+        pytest.skip(f"the queue holds {limit} events")
+    lib = library(roots=("r",))
+    names = lib.photos("r/kept", 50)
+    lib.start()
+    kept = lib.decorate(names[0])
+    lib.daemon.process.send_signal(harness.signal.SIGSTOP)
+    try:
+        # Each write of a distinct file is two events; identical ones in a row are merged.
+        path = lib.mkdir("r/burst")
+        lib.rename("r/kept", "r/kept2")
+        for i in range(limit):
+            with open(f"{lib.path('r')}/t{i % 2}.txt", "wb"):
+                pass
+        names += lib.photos("r/burst", 40)
+        assert path
+        lib.rename("r/kept2", "r/kept3")
+    finally:
+        lib.daemon.process.send_signal(harness.signal.SIGCONT)
+    names = ["r/kept3" + n[len("r/kept"):] if n.startswith("r/kept/") else n for n in names]
+    lib.expect(names)
+    assert lib.identity(names[0]) == kept
+    assert lib.counter("photos_decoded") == len(names)
+    report(capsys, f"overflows: {lib.counter('overflows')}")
+    assert lib.counter("overflows") >= 1
+
+
+def test_killed_50_times_during_an_import(library, capsys):
+    """kill -9 at random moments: no photo missing or doubled, no thumbnail without a row."""
+    seed = int(os.environ.get("PICTOPY_TEST_SEED") or random.randrange(10**6))
+    kills, count = scaled(50, 10), scaled(2000, 400)
+    dice = random.Random(seed)
+    lib = library(roots=("r",))
+    names = [name for i in range(10)
+             for name in lib.photos(f"r/d{i}", count // 10, width=800, height=600)]
+    during = []
+    for _ in range(kills):
+        # From before it listens until the middle of a batch.
+        lib.daemon = lib.spawn()
+        moment = dice.random() * 0.5 * harness.PATIENCE
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = lib.daemon.process.wait(moment)
+            raise AssertionError(f"it ended by itself, status {code}")
+        lib.kill()
+        during.append(rows(lib))
+    seen = during[-1]
+    during = sum(1 for n in during if 0 < n < count)
+    report(capsys, f"seed {seed}: {kills} kills, {during} of them in the middle of the "
+                   f"import, {seen} of {count} rows after the last")
+    assert during > 0
+    lib.start()
+    lib.expect(names, sample=400)
+    lib.expect_idempotent()
+
+
+def rows(lib):
+    with lib.connect() as db:
+        return db.execute("SELECT count(*) FROM images").fetchone()[0]
