@@ -149,6 +149,22 @@ class Daemon:
         assert match is not True, f"the daemon ended without a line {pattern.pattern!r}"
         return match
 
+    def wait_lines(self, pattern, count, timeout=60.0):
+        """Until that many lines of standard error match, or it has ended."""
+        pattern = re.compile(pattern)
+        seen = found = 0
+
+        def enough():
+            nonlocal seen, found
+            while seen < len(self.lines):
+                found += bool(pattern.search(self.lines[seen]))
+                seen += 1
+            return found >= count or self._ended
+
+        with self._news:
+            there = self._news.wait_for(enough, timeout * PATIENCE)
+        assert there and not self._ended, f"{found} of {count} lines {pattern.pattern!r}"
+
     def children(self):
         """The ids of its own processes: the media workers."""
         found = set()

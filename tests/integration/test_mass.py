@@ -168,12 +168,16 @@ def test_killed_50_times_during_an_import(library, capsys):
              for name in lib.photos(f"r/d{i}", count // 10, width=800, height=600)]
     during = []
     for _ in range(kills):
-        # From before it listens until the middle of a batch.
         lib.daemon = lib.spawn()
-        moment = dice.random() * 0.5 * harness.PATIENCE
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = lib.daemon.process.wait(moment)
-            raise AssertionError(f"it ended by itself, status {code}")
+        if dice.random() < 0.3:  # while it starts, before anything is imported
+            moment = dice.random() * 0.1 * harness.PATIENCE
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = lib.daemon.process.wait(moment)
+                raise AssertionError(f"it ended by itself, status {code}")
+        elif not during or during[-1] < count:  # in the middle of a batch
+            left = count - (during[-1] if during else 0)
+            photos = dice.randint(1, max(1, min(left, 2 * count // kills)))
+            lib.daemon.wait_lines(r" added /.*\.jpg", photos)
         lib.kill()
         during.append(rows(lib))
     seen = during[-1]
