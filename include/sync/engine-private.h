@@ -34,8 +34,11 @@ struct StoreTask {
     void (*finish)(StoreTask *task);            /* loop's thread; result 0 unless cancelled */
 };
 
+/* tasks.c */
 void store_task_submit(StoreTask *task, Engine *engine, WorkerPriority priority);
 bool store_task_cancelled(const StoreTask *task);
+void tasks_retry(Timer *timer);
+void tasks_cancel(Engine *engine);
 
 /* ---- registered folders and roots ---- */
 
@@ -227,6 +230,9 @@ void engine_node_missing(Engine *engine, Node *node); /* another directory, or n
 Node *node_find(Engine *engine, const char *path);    /* the directory at a path; NULL */
 void engine_problem(Engine *engine, const char *path, const FileStamp *stamp, const char *reason);
 void engine_problem_clear(Engine *engine, const char *path);
+
+/* events.c */
+WatchListener events_listener(void);
 
 /* roots.c */
 void roots_poll(Engine *engine, bool force); /* read the folders table if it changed */

@@ -21,125 +21,7 @@
 #include "util/error.h"
 #include "util/log.h"
 
-#define RETRY_FIRST (50 * CLOCK_US_PER_MS)
-#define RETRY_MOST  (2 * CLOCK_US_PER_SEC)
 #define THREAD_STOP (2 * CLOCK_US_PER_SEC) /* what a hung volume may delay the end */
-
-/* ---- jobs of the store's thread ---- */
-
-static void store_task_run(WorkerJob *job, void *context)
-{
-    StoreTask *task = CONTAINER_OF(job, StoreTask, job);
-    Engine *engine = context;
-
-    task->result = task->work(task, engine->store);
-    if (task->result > 0) {
-        free(task->reason);
-        task->reason = strdup(store_error(engine->store));
-    }
-}
-
-bool store_task_cancelled(const StoreTask *task)
-{
-    return task->job.cancelled;
-}
-
-static void database_up(Engine *engine)
-{
-    engine->retry_backoff = 0;
-    if (engine->database_connected)
-        return;
-    engine->database_connected = true;
-    engine->snapshot_dirty = true;
-    if (engine->database_error)
-        log_event(LOG_LEVEL_NOTICE, LOG_EVENT_DATABASE_AVAILABLE, NULL,
-                  engine->config->database_path, "the database is available again");
-    free(engine->database_error);
-    engine->database_error = NULL;
-}
-
-/* A lock is somebody else's short work; anything else is said once, and again when it differs. */
-static void database_down(Engine *engine, const StoreTask *task)
-{
-    const char *reason = task->reason ? task->reason : "";
-
-    if (task->result == STORE_E_BUSY) {
-        log_debug("the database is locked; trying again");
-        return;
-    }
-    if (engine->database_connected || !engine->snapshot_published)
-        engine->snapshot_dirty = true;
-    engine->database_connected = false;
-    if (engine->database_error && strcmp(engine->database_error, reason) == 0)
-        return;
-    log_event(LOG_LEVEL_WARNING, LOG_EVENT_DATABASE_UNAVAILABLE, NULL,
-              engine->config->database_path, "%s: %s; waiting for it",
-              engine->config->database_path, reason);
-    free(engine->database_error);
-    engine->database_error = strdup(reason);
-}
-
-static void store_task_done(WorkerJob *job)
-{
-    StoreTask *task = CONTAINER_OF(job, StoreTask, job);
-    Engine *engine = task->engine;
-
-    if (!job->cancelled && task->result > 0) {
-        database_down(engine, task);
-        list_append(&engine->retries, &task->link);
-        engine->retry_backoff = engine->retry_backoff ? engine->retry_backoff * 2 : RETRY_FIRST;
-        if (engine->retry_backoff > RETRY_MOST)
-            engine->retry_backoff = RETRY_MOST;
-        if (!timer_is_armed(&engine->retry_timer))
-            (void)timer_arm_in(&engine->retry_timer, engine->retry_backoff);
-        engine_changed(engine);
-        return;
-    }
-    if (!job->cancelled && task->result == 0)
-        database_up(engine);
-    engine->n_store_tasks--;
-    free(task->reason);
-    task->reason = NULL;
-    task->finish(task);
-    engine_changed(engine);
-}
-
-/*
- * store_task_submit() - run task->work on the store's thread, then task->finish in the loop
- *
- * While the database is locked or away the task is kept and tried again; finish() gets a result of
- * 0, a negative errno, or is called with the job cancelled when the engine stops.
- */
-void store_task_submit(StoreTask *task, Engine *engine, WorkerPriority priority)
-{
-    task->engine = engine;
-    task->job.priority = priority;
-    task->job.run = store_task_run;
-    task->job.done = store_task_done;
-    engine->n_store_tasks++;
-    worker_submit(engine->store_worker, &task->job);
-}
-
-static void retry_fired(Timer *timer)
-{
-    Engine *engine = CONTAINER_OF(timer, Engine, retry_timer);
-    List again;
-
-    list_init(&again);
-    list_splice(&again, &engine->retries);
-    for (ListNode *link; (link = list_take(&again));)
-        worker_submit(engine->store_worker, &CONTAINER_OF(link, StoreTask, link)->job);
-}
-
-static void retries_cancel(Engine *engine)
-{
-    for (ListNode *link; (link = list_take(&engine->retries));) {
-        StoreTask *task = CONTAINER_OF(link, StoreTask, link);
-
-        task->job.cancelled = true;
-        store_task_done(&task->job);
-    }
-}
 
 /* ---- problems ---- */
 
@@ -168,177 +50,6 @@ void engine_problem_clear(Engine *engine, const char *path)
         return;
     write->op.path = path_escape(path);
     batch_add(engine, write);
-}
-
-/* ---- what the watcher says ---- */
-
-static Engine *engine_of(WatchListener *listener)
-{
-    return CONTAINER_OF(listener, Engine, listener);
-}
-
-/* A sidecar says something about the photo whose name it begins with. */
-static void touch_photo_of_sidecar(Engine *engine, Node *dir, const char *name)
-{
-    CLEANUP_FREE char *photo = strdup(name);
-    size_t length = strlen(name);
-
-    if (!photo || length <= 5 || strcmp(name + length - 5, ".json") != 0)
-        return;
-    for (char *dot = photo + length - 5; dot && dot > photo; dot = strrchr(photo, '.')) {
-        Change *change;
-
-        *dot = '\0';
-        if (media_kind_of(photo) == MEDIA_KIND_NONE)
-            continue;
-        change = pending_touch(&engine->pending, dir, photo, CHANGE_WAIT_SETTLE, clock_now());
-        if (change)
-            change->reread = true;
-        return;
-    }
-}
-
-/* A directory appeared, went or changed its mode. It is watched at once; its row can wait. */
-static void directory_changed(Engine *engine, Node *dir, const char *name, WatchChange change)
-{
-    Node *node = tree_child(engine->tree, dir, name);
-    CLEANUP_FREE char *path = NULL;
-    CLEANUP_FREE char *above = NULL;
-
-    if (change == WATCH_CHANGE_ATTRIBUTES && node && !node->unreadable) {
-        /* What copies a tree sets the directories' times last of all. */
-        (void)pending_touch(&engine->pending, node, "", CHANGE_WAIT_SETTLE, clock_now());
-        return;
-    }
-    if (change == WATCH_CHANGE_CREATED && engine->n_excluded > 0) {
-        above = node_path_new(dir);
-        path = above ? path_join(above, name) : NULL;
-        if (path)
-            (void)roots_include(engine, path); /* made anew */
-    }
-    if (change != WATCH_CHANGE_REMOVED)
-        scan_name(engine, dir, name);
-    (void)pending_touch(&engine->pending, dir, name, CHANGE_WAIT_SETTLE, clock_now());
-}
-
-static ChangeWait wait_for(const Change *known, WatchChange change)
-{
-    switch (change) {
-    case WATCH_CHANGE_CREATED:
-        return CHANGE_WAIT_CREATE;
-    case WATCH_CHANGE_ATTRIBUTES: /* a writer may go on after changing the mode */
-        return known && known->state == CHANGE_STATE_WAITING && !known->complete
-                   ? known->wait
-                   : CHANGE_WAIT_SETTLE;
-    default:
-        return CHANGE_WAIT_SETTLE;
-    }
-}
-
-static void file_changed(Engine *engine, Node *dir, const char *name, WatchChange what)
-{
-    Change *change = pending_find(&engine->pending, dir, name);
-
-    change = pending_touch(&engine->pending, dir, name, wait_for(change, what), clock_now());
-    if (!change)
-        return;
-    change->live = true;
-    change->confirm = false;
-    if (what == WATCH_CHANGE_WRITTEN || what == WATCH_CHANGE_MOVED_IN)
-        change->complete = true;
-    if (what == WATCH_CHANGE_CREATED)
-        change->complete = false;
-}
-
-static void on_changed(WatchListener *listener, Node *dir, const char *name, WatchChange change,
-                       bool is_directory)
-{
-    Engine *engine = engine_of(listener);
-
-    if (!engine->running)
-        return;
-    if (is_directory && name[0] != '\0') {
-        directory_changed(engine, dir, name, change);
-        return;
-    }
-    if (media_kind_of(name) != MEDIA_KIND_NONE && !rules_ignore_file(engine->rules, name)) {
-        file_changed(engine, dir, name, change);
-        return;
-    }
-    touch_photo_of_sidecar(engine, dir, name);
-    /* Any other name changes nothing but the directory's mtime; and a directory of this name may
-     * have been there before. */
-    if (change == WATCH_CHANGE_CREATED || change == WATCH_CHANGE_REMOVED ||
-        change == WATCH_CHANGE_MOVED_IN || name[0] == '\0')
-        (void)pending_touch(&engine->pending, dir, "", CHANGE_WAIT_SETTLE, clock_now());
-}
-
-static void on_file_moved(WatchListener *listener, Node *from, const char *from_name, Node *to,
-                          const char *to_name)
-{
-    Engine *engine = engine_of(listener);
-    Change *source;
-    Change *change;
-
-    if (!engine->running || media_kind_of(from_name) == MEDIA_KIND_NONE ||
-        media_kind_of(to_name) == MEDIA_KIND_NONE)
-        return;
-    change = pending_touch(&engine->pending, to, to_name, CHANGE_WAIT_SETTLE, clock_now());
-    source = pending_find(&engine->pending, from, from_name);
-    if (!change || change == source)
-        return;
-    if (source && source->origin_dir) { /* it had come from somewhere else a moment before */
-        pending_set_origin(&engine->pending, change, source->origin_dir, source->origin_name);
-        pending_clear_origin(&engine->pending, source);
-    } else {
-        pending_set_origin(&engine->pending, change, from, from_name);
-    }
-}
-
-static void on_directory_moving(WatchListener *listener, Node *node, Node *to UNUSED,
-                                const char *to_name UNUSED)
-{
-    Engine *engine = engine_of(listener);
-
-    if (engine->running)
-        moves_record(engine, node);
-}
-
-static void on_lost(WatchListener *listener, Node *node)
-{
-    Engine *engine = engine_of(listener);
-
-    if (engine->running)
-        engine_node_missing(engine, node);
-}
-
-static void on_overflow(WatchListener *listener)
-{
-    Engine *engine = engine_of(listener);
-
-    if (!engine->running)
-        return;
-    if (!engine->overflow_told)
-        log_event(LOG_LEVEL_WARNING, LOG_EVENT_OVERFLOW, NULL, NULL,
-                  "more changes than the kernel's queue holds (fs.inotify.max_queued_events): "
-                  "looking at everything again");
-    engine->overflow_told = true;
-    LIST_FOREACH_SAFE (link, tmp, &engine->roots) {
-        Root *root = CONTAINER_OF(link, Root, link);
-
-        if (root->node)
-            root_lost(engine, root->node);
-    }
-}
-
-/* engine_node_missing() - the directory of a node is not at its place, or not watched any more */
-void engine_node_missing(Engine *engine, Node *node)
-{
-    if (!node->parent)
-        root_lost(engine, node);
-    else
-        (void)pending_touch(&engine->pending, node->parent, node->name, CHANGE_WAIT_SETTLE,
-                            clock_now());
 }
 
 /* ---- the rounds ---- */
@@ -540,8 +251,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     engine->config = options->config;
     engine->loop = options->loop;
     engine->timers = options->timers;
-    engine->listener =
-        (WatchListener){on_changed, on_file_moved, on_directory_moving, on_lost, on_overflow};
+    engine->listener = events_listener();
     engine->mounts.fd = -1;
     list_init(&engine->retries);
     list_init(&engine->media_queue);
@@ -550,7 +260,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->moves);
     list_init(&engine->writes);
     list_init(&engine->calls);
-    timer_init(&engine->retry_timer, engine->timers, retry_fired);
+    timer_init(&engine->retry_timer, engine->timers, tasks_retry);
     timer_init(&engine->due_timer, engine->timers, due_fired);
     timer_init(&engine->reconcile_timer, engine->timers, reconcile_fired);
     timer_init(&engine->poll_timer, engine->timers, poll_fired);
@@ -591,7 +301,7 @@ Engine *engine_free(Engine *engine)
     engine->media = media_pool_free(engine->media);
     reading_clear(engine);
     left = volumes_done(&engine->volumes, THREAD_STOP);
-    retries_cancel(engine);
+    tasks_cancel(engine);
     if (engine->store_worker)
         store_ended = worker_free(engine->store_worker, THREAD_STOP * 2);
     if (left > 0 || !store_ended) {
