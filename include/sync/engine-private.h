@@ -7,19 +7,22 @@
 #include "sync/call.h"
 #include "sync/engine.h"
 #include "sync/pending.h"
+#include "sync/reconcile.h"
 #include "volume/mounts.h"
 #include "volume/open.h"
 #include "volume/probe.h"
 #include "volume/volume.h"
 #include "volume/walk.h"
+#include "watch/file_watch.h"
 #include "watch/watcher.h"
 
-#define ENGINE_PENDING_MAX  20000 /* more changes than this fold into dirty directories */
-#define ENGINE_ROUND_MAX    1024  /* changes looked at together */
-#define ENGINE_BATCH_MAX    256   /* operations handed to the store together */
-#define ENGINE_JOINS_MAX    4     /* slices of scans compared with rows at a time */
-#define ENGINE_HOLD_MAX     (3 * CLOCK_US_PER_SEC)
-#define ENGINE_FOLDERS_POLL CLOCK_US_PER_SEC
+#define ENGINE_PENDING_MAX 20000 /* more changes than this fold into dirty directories */
+#define ENGINE_ROUND_MAX   1024  /* changes looked at together */
+#define ENGINE_BATCH_MAX   256   /* operations handed to the store together */
+#define ENGINE_JOINS_MAX   4     /* slices of scans compared with rows at a time */
+#define ENGINE_SCANS_MAX   1024  /* more new directories than this fold into their parents */
+#define ENGINE_DIRTY_MAX   4096  /* more dirty directories than this fold into their roots */
+#define ENGINE_HOLD_MAX    (3 * CLOCK_US_PER_SEC)
 
 /* ---- the store's thread: a job that is tried again while the database is locked or away ---- */
 
@@ -40,41 +43,56 @@ bool store_task_cancelled(const StoreTask *task);
 void tasks_retry(Timer *timer);
 void tasks_cancel(Engine *engine);
 
+/* ---- places: where volumes begin in the tree ---- */
+
+struct Root;
+
+/* A root, or a mount point below one. */
+typedef struct Place {
+    uint32_t number;   /* index in Engine.places + 1; Node.place of its node */
+    Node *node;        /* referenced, of a mount point; of a root see Root.node */
+    struct Root *root; /* NULL: a mount point */
+    Volume *volume;    /* one user of it */
+    uint64_t poll_due; /* µs; of a volume that is polled */
+} Place;
+
 /* ---- registered folders and roots ---- */
 
 typedef enum RootState {
-    ROOT_STATE_NEW,
     ROOT_STATE_SCANNING, /* its first directory is being looked at */
     ROOT_STATE_ONLINE,
     ROOT_STATE_OFFLINE,
 } RootState;
 
 typedef struct Root {
-    ListNode link; /* Engine.roots */
+    ListNode link;    /* Engine.roots */
+    HashNode by_path; /* Engine.root_paths */
     char *path;
-    char *id; /* of its folder row */
+    char *real_path; /* without symbolic links, as last seen; NULL = not known */
+    char *id;        /* of its folder row */
     RootState state;
-    Volume *volume;
+    Place place;
     Node *node; /* NULL unless online (or scanning) */
     struct Scan *scan;
     Timer retry;
     uint64_t backoff; /* µs */
+    bool watched;     /* all of it, since it came online */
     bool rescan;      /* once more when the present scan has ended */
-    uint64_t mounts;  /* what was mounted at, above and below it */
     bool told;        /* its being offline has been logged */
+    bool wanted;      /* in the list that is being compared */
+    bool unsure;      /* something was mounted at or above it: its volume may be another one */
+    bool doubted;     /* its directory is known at another place, which is being looked at */
     bool gone;        /* no longer registered: freed when its scan ends */
     Engine *engine;
 } Root;
 
-/* One row of folders, as last read. */
-typedef struct Folder {
-    HashNode by_path; /* Engine.folders */
+/* A folder that another program imports: it is left alone. */
+typedef struct HeldFolder {
+    HashNode by_path; /* Engine.held_folders */
     char *path;
-    char *id;
-    bool held;           /* in_progress, or new and not_started */
     bool seen;           /* in the list that is being compared */
-    uint64_t held_until; /* µs; 0 = until the status changes */
-} Folder;
+    uint64_t held_until; /* µs; 0 = until its status changes */
+} HeldFolder;
 
 /* ---- scans ---- */
 
@@ -92,6 +110,8 @@ typedef struct Scan {
     unsigned n_joins;    /* slices under comparison */
     bool waiting;        /* for its turn: too many joins, or a verdict on its root */
     bool shallow;        /* only the start: a directory that was put off */
+    bool names_only;     /* watch all of a root before its files are looked at */
+    bool is_mount;       /* the start is a mount point */
 } Scan;
 
 typedef struct DirtyNode {
@@ -99,6 +119,12 @@ typedef struct DirtyNode {
     Node *node;    /* referenced */
     bool shallow;
 } DirtyNode;
+
+/* A directory that has no watch, or cannot be read. */
+typedef struct PolledNode {
+    ListNode link; /* Engine.polled */
+    Node *node;    /* referenced; node->polled is set */
+} PolledNode;
 
 /* ---- moves of directories ---- */
 
@@ -140,6 +166,7 @@ typedef struct Write {
 
 typedef struct EngineCounters {
     uint64_t rounds, probes, rescans, joins, files_unchanged;
+    uint64_t polls, overflow_warnings, folds;
     uint64_t added, modified, moved, removed;
     uint64_t folders_added, folders_moved, folders_removed;
     uint64_t thumbnails_kept; /* content was the same: only metadata was written */
@@ -173,29 +200,50 @@ struct Engine {
     unsigned n_media;                 /* being opened or decoded */
     uint64_t media_done, media_total; /* of the present import */
 
-    HashTable folders; /* Folder.by_path */
-    size_t n_held;     /* of them are held */
-    char **excluded;   /* folders that the user removed while they are on disk */
+    /* folders.c, excluded.c */
+    SnapshotFolders *folders; /* as last read; shared with the store's thread and snapshots */
+    HashTable held_folders;   /* HeldFolder.by_path */
+    char **excluded;          /* folders that the user removed while they are on disk */
     size_t n_excluded;
-    List roots; /* Root.link */
+    char **always; /* registered folders that the ignore globs would hide */
+    size_t n_always;
     bool folders_known;
     bool folders_stale; /* our own writes changed the table */
     bool folders_reading;
-    uint64_t folders_read; /* times */
+    uint64_t folders_read;  /* readings that have ended */
+    uint64_t folders_begun; /* readings that have begun */
+    uint64_t folders_rest;  /* clock_now() before which it is not read again unasked */
     bool folders_read_again;
-    char **own_gone; /* folders that we removed or moved since the last reading */
-    size_t n_own_gone, own_gone_capacity;
+    FileWatch database_watch;
+    List own_gone; /* OwnGone.link: folders that we removed or moved ourselves */
+    size_t n_own_gone;
     Timer folders_timer;
     Timer held_timer;
-    SnapshotFolders *snapshot_folders;
+
+    List roots;           /* Root.link */
+    HashTable root_paths; /* Root.by_path */
+    Place **places;       /* by Place.number - 1; NULL: free */
+    size_t n_places, places_capacity;
+    MountTable *mount_table;
+    Timer mounts_timer;
+    Timer hung_timer; /* while a volume's thread is at work */
+    unsigned n_hung;  /* volumes */
 
     List scans; /* Scan.link */
+    size_t n_scans;
     List dirty; /* DirtyNode.link */
+    size_t n_dirty;
     unsigned n_joins;
+    unsigned n_doubts; /* directories found at a second place, being looked at */
     Timer reconcile_timer;
-    Timer poll_timer; /* directories without a watch */
-    bool unwatched;   /* some directory could not be watched */
-    bool overflow_told;
+    uint64_t overflow_told; /* clock_now() of the last warning; 0 = never */
+
+    List polled; /* PolledNode.link */
+    size_t n_polled;
+    Timer poll_timer;      /* armed while something is to be polled */
+    uint64_t watch_limit;  /* the kernel's, for this user */
+    uint64_t watch_budget; /* our share of it */
+    bool limit_reached, limit_told;
 
     Pending pending;
     Timer due_timer;
@@ -225,39 +273,100 @@ void engine_changed(Engine *engine); /* progress or the snapshot may differ */
 void engine_publish(Engine *engine);
 void engine_watch_start(Engine *engine);
 void engine_watch_stop(Engine *engine);
-bool engine_scans_idle(const Engine *engine);
+bool engine_scans_idle(const Engine *engine);         /* those of hung volumes aside */
 void engine_node_missing(Engine *engine, Node *node); /* another directory, or none, is there now */
 Node *node_find(Engine *engine, const char *path);    /* the directory at a path; NULL */
+/* Makes a name pending, or its directory dirty when too much is pending already (then NULL). */
+Change *engine_touch(Engine *engine, Node *dir, const char *name, ChangeWait wait);
 void engine_problem(Engine *engine, const char *path, const FileStamp *stamp, const char *reason);
 void engine_problem_clear(Engine *engine, const char *path);
 
 /* events.c */
 WatchListener events_listener(void);
 
-/* roots.c */
-void roots_poll(Engine *engine, bool force); /* read the folders table if it changed */
-void roots_retry_offline(Engine *engine);
-void roots_mounts_changed(Engine *engine);
-void roots_clear(Engine *engine);
-void root_scanned(Root *root, bool trusted, int error); /* the verdict on its first directory */
-void root_scan_ended(Root *root);
-void root_lost(Engine *engine, Node *node);
-Root *root_of(Engine *engine, const Node *node);
-void roots_forget_own(Engine *engine, const char *path); /* we remove or move this folder */
-bool roots_include(Engine *engine, const char *path);    /* was it excluded? */
+/* folders.c: the folders table */
+int folders_init(Engine *engine);
+void folders_done(Engine *engine);
+void folders_poll(Engine *engine, bool force); /* read the table if it changed */
 bool folder_is_held(const Engine *engine, const char *path);
-bool roots_all_known(const Engine *engine);
-int roots_init(Engine *engine);
-void roots_done(Engine *engine);
 int rules_build(Engine *engine);
 
+/* excluded.c: folders that the user removed in the app */
+void excluded_done(Engine *engine);
+bool excluded_forget(Engine *engine, const char *path); /* registered or made again: was it one? */
+void excluded_add(Engine *engine, const char *path);
+void own_gone_add(Engine *engine, const char *path);       /* we remove or move this folder */
+void own_gone_committed(Engine *engine, const char *path); /* known to the next reading */
+void own_gone_sweep(Engine *engine, uint64_t reading);     /* a reading has been taken in */
+bool own_gone_has(const Engine *engine, const char *path);
+
+/* roots.c */
+void roots_init(Engine *engine);
+void roots_done(Engine *engine);
+/* What is to be watched: count paths, with the ids of their rows. */
+void roots_update(Engine *engine, const SnapshotFolder *const *rows, size_t count);
+void roots_retry_offline(Engine *engine);
+void roots_clear(Engine *engine);
+void roots_scan(Engine *engine, bool idle);
+void root_scanned(Root *root, bool trusted, int error); /* the verdict on its first directory */
+void root_scan_ended(Root *root);
+void root_look(Root *root); /* scan it, once more if it is being scanned */
+void root_lost(Engine *engine, Node *node);
+Root *root_of(const Engine *engine, const Node *node);
+bool roots_all_known(const Engine *engine);
+bool root_is_covered(const char *path, const char *root);
+
+/* places.c */
+int places_init(Engine *engine);
+void places_done(Engine *engine);
+int place_add(Engine *engine, Place *place);
+void place_remove(Engine *engine, Place *place);
+Place *place_of(const Engine *engine, const Node *node); /* NULL: not in the tree */
+Volume *volume_of(const Engine *engine, const Node *node);
+int root_set_real_path(Root *root, const char *real_path); /* and its volume */
+/* The mount at a path of the tree, or NULL. */
+const Mount *mount_at_node(const Engine *engine, const Node *dir, const char *name);
+int place_set_mount(Engine *engine, Node *node, const Mount *mount);
+void places_sweep(Engine *engine);
+void volume_submit(Engine *engine, Volume *volume, WorkerJob *job);
+void volume_answered(Engine *engine, Volume *volume);
+
+/* poll.c */
+void poll_init(Engine *engine);
+void poll_done(Engine *engine);
+void poll_add(Engine *engine, Node *node);
+void poll_places(Engine *engine); /* something may have to be polled now */
+void limits_read(Engine *engine);
+bool limits_allow(Engine *engine);   /* one watch more? */
+void limits_refused(Engine *engine); /* a watch was */
+void limits_tell(Engine *engine);    /* when scans have ended */
+
 /* scan.c */
-void scan_root(Root *root);
-void scan_name(Engine *engine, Node *dir, const char *name); /* a directory that appeared */
-void scan_node(Engine *engine, Node *node, bool shallow);    /* a dirty subtree */
+void scan_root(Root *root, bool idle);
+void scan_name(Engine *engine, Node *dir, const char *name);         /* a directory that appeared */
+void scan_node(Engine *engine, Node *node, bool shallow, bool idle); /* a dirty subtree */
+void dirty_add(Engine *engine, Node *node, bool shallow);
 void scans_continue(Engine *engine);
 void scans_abort(Engine *engine);
 void scan_resume(Scan *scan);
+
+/* attach.c: listings into the tree */
+Node *attach_listing(Scan *scan, Listing *listing); /* NULL: nothing to compare */
+bool node_is_alias(const Node *node);
+
+/* join.c: listings against rows */
+typedef struct JoinDirectory {
+    Node *node; /* referenced */
+    char *path;
+    Listing *listing;
+    bool is_root;
+    StoreDirectory rows;
+    ReconcileResult result;
+} JoinDirectory;
+
+void join_start(Scan *scan, JoinDirectory *directories, size_t count); /* takes them over */
+/* Called in the loop when a join has ended: ok, and the verdict on the start directory. */
+void scan_joined(Scan *scan, bool ok, bool trusted);
 
 /* funnel.c */
 void funnel_run(Engine *engine);

@@ -47,6 +47,7 @@ struct Change {
     bool complete; /* its writer has closed it, or it was moved in */
     bool reread;   /* its sidecar changed: read it again though it is the same itself */
     bool confirm;  /* a held removal that is looked at for the last time */
+    bool exempt;   /* its volume does not answer: counted nowhere */
     unsigned tries;
     char name[]; /* "" is the directory itself */
 };
@@ -83,6 +84,8 @@ Change *pending_claim(const Pending *pending, const Node *dir, const char *name)
 Change *pending_take_due(Pending *pending, uint64_t now); /* → PROBING; NULL when none is due */
 uint64_t pending_next_due(const Pending *pending);        /* µs; UINT64_MAX when none waits */
 void pending_set_state(Pending *pending, Change *change, ChangeState state);
+void pending_park(Pending *pending, Change *change, List *list);
+void pending_exempt(Pending *pending, Change *change, bool exempt);
 void pending_hold(Pending *pending, Change *change, uint64_t now);
 void pending_wait(Pending *pending, Change *change, uint64_t due); /* back to waiting */
 /* Done: forgotten, or waiting again when it was touched meanwhile. */

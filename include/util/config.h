@@ -39,6 +39,8 @@ typedef struct Config {
     uint64_t watch_settle_limit;       /* µs: the hard limit for a path that never rests */
     uint64_t watch_poll_interval;      /* µs */
     uint64_t watch_reconcile_interval; /* µs; 0 = never */
+    uint64_t watch_hung_after;         /* µs */
+    unsigned watch_limit_share;        /* per cent of the kernel's limit of watches */
     char *watch_ignore;
     char *watch_ignore_files;
     GlobList ignore_directories; /* watch_ignore, parsed */

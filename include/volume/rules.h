@@ -31,3 +31,4 @@ void rules_sort(Rules *rules); /* after the last addition */
 bool rules_ignore_file(const Rules *rules, const char *name);
 /* path is the whole path of the directory. */
 bool rules_ignore_directory(const Rules *rules, const char *path);
+bool rules_ignore_child(const Rules *rules, const char *directory, const char *name);

@@ -1,5 +1,5 @@
 #pragma once
-/* The mounted file systems that hold roots, each with a thread of its own. */
+/* The mounted file systems that hold photos, each with a thread of its own. */
 
 #include "loop/mailbox.h"
 #include "loop/worker.h"
@@ -7,10 +7,16 @@
 #include "volume/mounts.h"
 
 typedef struct Volume {
-    ListNode link; /* Volumes.list */
-    char *device;  /* "major:minor" */
+    ListNode link;  /* Volumes.list */
+    char *device;   /* "major:minor"; NULL: not known yet, the volume of one user only */
+    char *type;     /* of the file system; NULL with device */
+    MountKind kind; /* REMOTE: polled as well as watched */
     Worker *worker;
-    bool busy; /* a round of probes is under way; the engine's */
+    unsigned users; /* places on it; without any it is ended by volumes_reap() */
+    /* the engine's: */
+    bool busy;  /* a round of probes is under way */
+    bool hung;  /* its thread has not come back for long: nothing waits for it */
+    List ready; /* Change.link: due, and waiting for the round under way to end */
 } Volume;
 
 typedef struct Volumes {
@@ -20,7 +26,14 @@ typedef struct Volumes {
 } Volumes;
 
 void volumes_init(Volumes *volumes, Mailbox *mailbox);
-/* Stops all threads and waits for each at most timeout_us; returns how many were left behind. */
+/* Stops all threads and waits at most timeout_us for all; returns how many were left behind. */
 unsigned volumes_done(Volumes *volumes, uint64_t timeout_us);
-/* The volume that a path is on, by the mount table; started when it is new. */
-int volumes_get(Volumes *volumes, const char *path, Volume **ret_volume);
+
+/* The volume of a mount (NULL: of a path that is on none), with one user more; started when it is
+ * new. */
+int volumes_get(Volumes *volumes, const Mount *mount, Volume **ret_volume);
+/* One with a thread of its own, for looking at what is not known yet. */
+int volumes_get_private(Volumes *volumes, Volume **ret_volume);
+Volume *volume_release(Volume *volume); /* one user less; returns NULL */
+/* Ends those without users whose thread is at rest. Not from a job's done(). */
+void volumes_reap(Volumes *volumes);

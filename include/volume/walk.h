@@ -4,6 +4,7 @@
 #include "loop/worker.h"
 #include "util/text.h"
 #include "volume/directory.h"
+#include "volume/mounts.h"
 #include "volume/rules.h"
 
 typedef struct ListedFile {
@@ -19,6 +20,9 @@ typedef struct Listing {
     uint64_t id;     /* in this walk; the start is 1 */
     uint64_t parent; /* the id of the directory it is in; 0 for the start */
     char *name;      /* "" for the start */
+    char *real_path; /* of the start: without symbolic links; NULL when it cannot be told */
+    bool is_mount;   /* another file system begins here: it was not touched, and has a name only */
+    bool names_only; /* files were not looked at */
     int wd;          /* -1: not watched, watch_error says why */
     int watch_error; /* positive errno */
     int error;       /* positive errno: it could not be opened or listed to the end */
@@ -38,13 +42,16 @@ typedef struct WalkFrame WalkFrame;
 typedef struct Walk {
     WorkerJob job;
     /* filled by the asker */
-    char *path;      /* the start */
-    int inotify_fd;  /* -1: add no watches (check) */
-    uint32_t mask;   /* for inotify_add_watch(2) */
-    Rules *rules;    /* referenced */
-    bool follow;     /* a root may be a symbolic link */
-    bool start_only; /* the next slice ends after the start directory */
-    bool abort;      /* the next slice only closes what is open */
+    char *path;         /* the start */
+    int inotify_fd;     /* -1: add no watches (check) */
+    uint32_t mask;      /* for inotify_add_watch(2) */
+    Rules *rules;       /* referenced */
+    MountTable *mounts; /* referenced; NULL: mount points are walked into */
+    bool follow;        /* a root may be a symbolic link */
+    bool idle;          /* read from the disk only when nobody else does (ioprio_set(2)) */
+    bool names_only;    /* only watch and find subdirectories */
+    bool start_only;    /* the next slice ends after the start directory */
+    bool abort;         /* the next slice only closes what is open */
     /* the answer of a slice */
     List listings; /* Listing.link; the asker takes them */
     bool finished;
@@ -54,14 +61,19 @@ typedef struct Walk {
     WalkFrame *frames;
     size_t n_frames, frames_capacity;
     uint64_t next_id;
-    Text at; /* path of the directory in hand */
+    Text at;   /* path of the directory in hand */
+    Text real; /* the same without symbolic links, while a mount point is looked for */
+    char *real_start;
+    bool has_mounts; /* there are mount points below the start */
     struct {
         uint64_t dev, ino;
     } * own;
     size_t n_own;
 } Walk;
 
-int walk_init(Walk *walk, const char *path, Rules *rules, void (*done)(WorkerJob *));
+/* Takes references of its own to rules and mounts (which may be NULL). */
+int walk_init(Walk *walk, const char *path, Rules *rules, MountTable *mounts,
+              void (*done)(WorkerJob *));
 void walk_done(Walk *walk);  /* nothing may be open: after finished */
 void walk_slice(Walk *walk); /* one slice, on the calling thread */
 Listing *listing_free(Listing *listing);

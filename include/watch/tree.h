@@ -27,6 +27,12 @@ struct Node {
     unsigned refs;  /* the tree's own and those of pending changes */
     bool is_root;
     bool detached;   /* no longer in the tree; kept alive by references */
+    uint32_t place;  /* the engine's: where a volume begins */
+    bool polled;     /* the engine's: it is looked at every now and then */
+    bool dirty;      /* the engine's: it waits for being listed again */
+    bool alias;      /* reached by a second path: its watch is another node's */
+    bool foreign;    /* another file system is in its place: its rows are left alone */
+    bool moving;     /* the engine's: its rows are still at an older path */
     bool held;       /* another program is importing this folder: leave its files alone */
     bool unreadable; /* it could not be opened or listed; nothing below is known */
 };

@@ -151,7 +151,7 @@ static void forget_paths(Audit *audit)
 static int audit_root(Audit *audit, const char *path)
 {
     Walk walk;
-    int r = walk_init(&walk, path, audit->rules, NULL);
+    int r = walk_init(&walk, path, audit->rules, NULL, NULL);
 
     if (r < 0)
         return error_trace(r);

@@ -237,7 +237,7 @@ static void committed(Engine *engine, Write *write)
         engine->snapshot_dirty = true;
     }
     if (write->move) {
-        roots_forget_own(engine, op->path);
+        own_gone_add(engine, op->path);
         move_committed(engine, op->path, op->new_path);
     }
     if (op->kind == STORE_OP_MEDIA_ADD || op->kind == STORE_OP_MEDIA_UPDATE) {

@@ -261,7 +261,7 @@ static void remove_rows(Round *round, Sighting *item)
     }
     write->op.media = item->row.kind;
     if (!media)
-        roots_forget_own(engine, item->path);
+        own_gone_add(engine, item->path);
     write->change = change;
     pending_set_state(&engine->pending, change, CHANGE_STATE_WRITING);
     if (item->entry.type != ENTRY_TYPE_ABSENT) /* something else took the name */

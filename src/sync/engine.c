@@ -54,9 +54,28 @@ void engine_problem_clear(Engine *engine, const char *path)
 
 /* ---- the rounds ---- */
 
+static bool is_hung(const Engine *engine, const Node *node)
+{
+    const Volume *volume = volume_of(engine, node);
+
+    return volume && volume->hung;
+}
+
+/* engine_scans_idle() - has everything been looked at that was to be? What hangs is not waited for
+ */
 bool engine_scans_idle(const Engine *engine)
 {
-    return list_is_empty(&engine->scans) && engine->n_joins == 0 && list_is_empty(&engine->dirty);
+    if (engine->n_joins > 0 || engine->n_doubts > 0)
+        return false;
+    if (engine->n_hung == 0)
+        return list_is_empty(&engine->scans) && list_is_empty(&engine->dirty);
+    LIST_FOREACH (link, &engine->scans)
+        if (!CONTAINER_OF(link, Scan, link)->volume->hung)
+            return false;
+    LIST_FOREACH (link, &engine->dirty)
+        if (!is_hung(engine, CONTAINER_OF(link, DirtyNode, link)->node))
+            return false;
+    return true;
 }
 
 void engine_changed(Engine *engine)
@@ -76,8 +95,8 @@ void engine_publish(Engine *engine)
     snapshot->database_connected = engine->database_connected;
     snapshot->watcher_running = engine->running;
     snapshot->thread_id = gettid();
-    if (engine->snapshot_folders && engine->running)
-        snapshot->folders = snapshot_folders_ref(engine->snapshot_folders);
+    if (engine->folders && engine->running)
+        snapshot->folders = snapshot_folders_ref(engine->folders);
     snapshot_box_publish(engine->options.snapshots, snapshot);
 }
 
@@ -85,6 +104,8 @@ static void arm_due(Engine *engine)
 {
     uint64_t due = pending_next_due(&engine->pending);
 
+    if (!list_is_empty(&engine->retries) && due <= clock_now())
+        due = UINT64_MAX; /* the retry's end wakes the loop */
     /* Held removals may be waiting for nothing but time. */
     if (!list_is_empty(&engine->pending.held)) {
         uint64_t held = clock_now() + 100 * CLOCK_US_PER_MS;
@@ -108,6 +129,7 @@ static void engine_round(LoopHook *hook)
 
     if (engine->stopping)
         return;
+    volumes_reap(&engine->volumes);
     if (list_is_empty(&engine->scans))
         watcher_drop_orphans(engine->watcher);
     scans_continue(engine);
@@ -123,8 +145,6 @@ static void engine_round(LoopHook *hook)
         engine->ready = true;
         engine->progress_dirty = true;
     }
-    if (engine->overflow_told && engine_scans_idle(engine))
-        engine->overflow_told = false;
     arm_due(engine);
     engine_publish(engine);
     if (engine->progress_dirty) {
@@ -137,31 +157,9 @@ static void reconcile_fired(Timer *timer)
 {
     Engine *engine = CONTAINER_OF(timer, Engine, reconcile_timer);
 
-    LIST_FOREACH_SAFE (link, tmp, &engine->roots)
-        scan_root(CONTAINER_OF(link, Root, link));
+    roots_scan(engine, true);
     if (engine->config->watch_reconcile_interval > 0)
         (void)timer_arm_in(timer, engine->config->watch_reconcile_interval);
-}
-
-/* Directories that could not be watched are looked at every now and then. */
-static void poll_fired(Timer *timer)
-{
-    Engine *engine = CONTAINER_OF(timer, Engine, poll_timer);
-
-    if (engine->unwatched) {
-        engine->unwatched = false;
-        LIST_FOREACH_SAFE (link, tmp, &engine->roots)
-            scan_root(CONTAINER_OF(link, Root, link));
-    }
-    (void)timer_arm_in(timer, engine->config->watch_poll_interval);
-}
-
-static void mounts_changed(MountWatch *watch)
-{
-    Engine *engine = CONTAINER_OF(watch, Engine, mounts);
-
-    if (engine->running)
-        roots_mounts_changed(engine);
 }
 
 /* ---- start and stop ---- */
@@ -173,8 +171,7 @@ void engine_watch_start(Engine *engine)
         return;
     engine->running = true;
     engine->snapshot_dirty = true;
-    roots_poll(engine, true);
-    (void)timer_arm_in(&engine->folders_timer, ENGINE_FOLDERS_POLL);
+    folders_poll(engine, true);
 }
 
 /* engine_watch_stop() - watch nothing; what is pending is found again at the next start */
@@ -185,6 +182,7 @@ void engine_watch_stop(Engine *engine)
     engine->running = false;
     engine->snapshot_dirty = true;
     timer_disarm(&engine->folders_timer);
+    timer_disarm(&engine->poll_timer);
     scans_abort(engine);
     roots_clear(engine);
     moves_clear(engine);
@@ -263,11 +261,14 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     timer_init(&engine->retry_timer, engine->timers, tasks_retry);
     timer_init(&engine->due_timer, engine->timers, due_fired);
     timer_init(&engine->reconcile_timer, engine->timers, reconcile_fired);
-    timer_init(&engine->poll_timer, engine->timers, poll_fired);
+    roots_init(engine);
+    poll_init(engine);
     volumes_init(&engine->volumes, options->mailbox);
     r = pending_init(&engine->pending);
     if (r == 0)
-        r = roots_init(engine);
+        r = folders_init(engine);
+    if (r == 0)
+        r = places_init(engine);
     if (r == 0)
         r = watcher_create(engine->loop, &engine->listener, &engine->watcher);
     if (r < 0)
@@ -278,8 +279,6 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     r = create_store(engine);
     if (r == 0)
         r = create_media(engine);
-    if (r == 0)
-        r = mount_watch_init(&engine->mounts, engine->loop, mounts_changed);
     if (r < 0)
         return error_trace(r);
     *ret_engine = STEAL_PTR(engine);
@@ -314,8 +313,10 @@ Engine *engine_free(Engine *engine)
     batch_clear(engine);
     moves_clear(engine);
     roots_done(engine);
+    poll_done(engine);
     pending_done(&engine->pending);
-    mount_watch_done(&engine->mounts);
+    places_done(engine);
+    folders_done(engine);
     if (engine->hook.run)
         loop_hook_remove(&engine->hook);
     engine->watcher = watcher_free(engine->watcher);
@@ -323,7 +324,6 @@ Engine *engine_free(Engine *engine)
     timer_disarm(&engine->retry_timer);
     timer_disarm(&engine->due_timer);
     timer_disarm(&engine->reconcile_timer);
-    timer_disarm(&engine->poll_timer);
     free(engine->database_error);
     free(engine);
     return NULL;
@@ -332,9 +332,9 @@ Engine *engine_free(Engine *engine)
 /* engine_start() - begin to watch; scans start when the database can be read */
 int engine_start(Engine *engine)
 {
-    int r = timer_arm_in(&engine->poll_timer, engine->config->watch_poll_interval);
+    int r = 0;
 
-    if (r == 0 && engine->config->watch_reconcile_interval > 0)
+    if (engine->config->watch_reconcile_interval > 0)
         r = timer_arm_in(&engine->reconcile_timer, engine->config->watch_reconcile_interval);
     if (r < 0)
         return error_trace(r);

@@ -12,9 +12,34 @@
 #include "util/clock.h"
 #include "util/log.h"
 
+#define OVERFLOW_SILENCE (60 * CLOCK_US_PER_SEC) /* without one, until the next is told again */
+
 static Engine *engine_of(WatchListener *listener)
 {
     return CONTAINER_OF(listener, Engine, listener);
+}
+
+/*
+ * engine_touch() - note that a name may differ now
+ *
+ * When too much is pending already, its directory becomes dirty instead and NULL is returned: it is
+ * listed when there is room again, which finds the same differences.
+ */
+Change *engine_touch(Engine *engine, Node *dir, const char *name, ChangeWait wait)
+{
+    Pending *pending = &engine->pending;
+    bool full = pending->count >= ENGINE_PENDING_MAX && !pending_find(pending, dir, name);
+    Change *change = full ? NULL : pending_touch(pending, dir, name, wait, clock_now());
+
+    if (!change)
+        dirty_add(engine, dir, true);
+    else if (engine->n_hung > 0 && !change->exempt) {
+        const Volume *volume = volume_of(engine, dir);
+
+        if (volume && volume->hung)
+            pending_exempt(pending, change, true);
+    }
+    return change;
 }
 
 /* A sidecar says something about the photo whose name it begins with. */
@@ -31,7 +56,7 @@ static void touch_photo_of_sidecar(Engine *engine, Node *dir, const char *name)
         *dot = '\0';
         if (media_kind_of(photo) == MEDIA_KIND_NONE)
             continue;
-        change = pending_touch(&engine->pending, dir, photo, CHANGE_WAIT_SETTLE, clock_now());
+        change = engine_touch(engine, dir, photo, CHANGE_WAIT_SETTLE);
         if (change)
             change->reread = true;
         return;
@@ -47,18 +72,18 @@ static void directory_changed(Engine *engine, Node *dir, const char *name, Watch
 
     if (change == WATCH_CHANGE_ATTRIBUTES && node && !node->unreadable) {
         /* What copies a tree sets the directories' times last of all. */
-        (void)pending_touch(&engine->pending, node, "", CHANGE_WAIT_SETTLE, clock_now());
+        (void)engine_touch(engine, node, "", CHANGE_WAIT_SETTLE);
         return;
     }
     if (change == WATCH_CHANGE_CREATED && engine->n_excluded > 0) {
         above = node_path_new(dir);
         path = above ? path_join(above, name) : NULL;
         if (path)
-            (void)roots_include(engine, path); /* made anew */
+            (void)excluded_forget(engine, path); /* made anew */
     }
     if (change != WATCH_CHANGE_REMOVED)
         scan_name(engine, dir, name);
-    (void)pending_touch(&engine->pending, dir, name, CHANGE_WAIT_SETTLE, clock_now());
+    (void)engine_touch(engine, dir, name, CHANGE_WAIT_SETTLE);
 }
 
 static ChangeWait wait_for(const Change *known, WatchChange change)
@@ -79,7 +104,7 @@ static void file_changed(Engine *engine, Node *dir, const char *name, WatchChang
 {
     Change *change = pending_find(&engine->pending, dir, name);
 
-    change = pending_touch(&engine->pending, dir, name, wait_for(change, what), clock_now());
+    change = engine_touch(engine, dir, name, wait_for(change, what));
     if (!change)
         return;
     change->live = true;
@@ -110,7 +135,7 @@ static void on_changed(WatchListener *listener, Node *dir, const char *name, Wat
      * have been there before. */
     if (change == WATCH_CHANGE_CREATED || change == WATCH_CHANGE_REMOVED ||
         change == WATCH_CHANGE_MOVED_IN || name[0] == '\0')
-        (void)pending_touch(&engine->pending, dir, "", CHANGE_WAIT_SETTLE, clock_now());
+        (void)engine_touch(engine, dir, "", CHANGE_WAIT_SETTLE);
 }
 
 static void on_file_moved(WatchListener *listener, Node *from, const char *from_name, Node *to,
@@ -123,7 +148,7 @@ static void on_file_moved(WatchListener *listener, Node *from, const char *from_
     if (!engine->running || media_kind_of(from_name) == MEDIA_KIND_NONE ||
         media_kind_of(to_name) == MEDIA_KIND_NONE)
         return;
-    change = pending_touch(&engine->pending, to, to_name, CHANGE_WAIT_SETTLE, clock_now());
+    change = engine_touch(engine, to, to_name, CHANGE_WAIT_SETTLE);
     source = pending_find(&engine->pending, from, from_name);
     if (!change || change == source)
         return;
@@ -152,22 +177,27 @@ static void on_lost(WatchListener *listener, Node *node)
         engine_node_missing(engine, node);
 }
 
+/*
+ * Events were lost: everything is compared with the disk again, while new events go on being taken
+ * in. A burst can fill the queue many times over; it is said once.
+ */
 static void on_overflow(WatchListener *listener)
 {
     Engine *engine = engine_of(listener);
+    uint64_t now = clock_now();
 
     if (!engine->running)
         return;
-    if (!engine->overflow_told)
+    if (engine->overflow_told == 0 || now - engine->overflow_told > OVERFLOW_SILENCE)
         log_event(LOG_LEVEL_WARNING, LOG_EVENT_OVERFLOW, NULL, NULL,
                   "more changes than the kernel's queue holds (fs.inotify.max_queued_events): "
                   "looking at everything again");
-    engine->overflow_told = true;
+    engine->overflow_told = now;
     LIST_FOREACH_SAFE (link, tmp, &engine->roots) {
         Root *root = CONTAINER_OF(link, Root, link);
 
-        if (root->node)
-            root_lost(engine, root->node);
+        if (root->node && !root->gone)
+            root_look(root);
     }
 }
 
@@ -177,8 +207,7 @@ void engine_node_missing(Engine *engine, Node *node)
     if (!node->parent)
         root_lost(engine, node);
     else
-        (void)pending_touch(&engine->pending, node->parent, node->name, CHANGE_WAIT_SETTLE,
-                            clock_now());
+        (void)engine_touch(engine, node->parent, node->name, CHANGE_WAIT_SETTLE);
 }
 
 /* events_listener() - what the engine gives to its watcher */

@@ -39,6 +39,7 @@ static void round_free(Round *round)
     Engine *engine = round->engine;
 
     round->volume->busy = false;
+    (void)volume_release(round->volume);
     engine->n_rounds--;
     for (size_t i = 0; i < round->probe.n_directories; i++)
         (void)node_unref(round->probe.directories[i].owner);
@@ -103,6 +104,7 @@ static void verified(WorkerJob *job)
     Round *round = verify->round;
     bool cancelled = job->cancelled;
 
+    volume_answered(round->engine, round->volume);
     for (size_t i = 0; i < verify->probe.n_directories && !cancelled; i++) {
         ProbeDirectory *directory = &verify->probe.directories[i];
         Entry *entry = directory->names[0].owner;
@@ -148,7 +150,7 @@ static void round_verify(Round *round)
             r = verify_add(verify, &round->items[i].candidates[k],
                            &round->items[i].candidate_entries[k]);
     if (r == 0 && verify->probe.n_directories > 0) {
-        worker_submit(round->volume->worker, &verify->probe.job);
+        volume_submit(round->engine, round->volume, &verify->probe.job);
         return;
     }
     if (verify)
@@ -318,6 +320,7 @@ static void probed(WorkerJob *job)
 {
     Round *round = CONTAINER_OF(job, Round, probe.job);
 
+    volume_answered(round->engine, round->volume);
     if (job->cancelled) {
         round_abandon(round);
         return;
@@ -381,25 +384,19 @@ static void round_start(Round *round)
     engine->counters.rounds++;
     engine->counters.probes += round->n_items;
     round->volume->busy = true;
+    round->volume->users++;
     probe_job_init(&round->probe, probed);
     if (round_fill(round) < 0) {
         round_abandon(round);
         return;
     }
-    worker_submit(round->volume->worker, &round->probe.job);
+    volume_submit(engine, round->volume, &round->probe.job);
 }
 
-/* The round that collects changes of a volume, made when the first one comes. */
-static Round *round_for(Engine *engine, Round **rounds, size_t *n, size_t max, Volume *volume)
+static Round *round_new(Engine *engine, Volume *volume)
 {
-    Round *round;
+    Round *round = calloc(1, sizeof(*round));
 
-    for (size_t i = 0; i < *n; i++)
-        if (rounds[i]->volume == volume)
-            return rounds[i];
-    if (*n == max)
-        return NULL;
-    round = calloc(1, sizeof(*round));
     if (round)
         round->items = calloc(ENGINE_ROUND_MAX, sizeof(*round->items));
     if (!round || !round->items) {
@@ -408,48 +405,69 @@ static Round *round_for(Engine *engine, Round **rounds, size_t *n, size_t max, V
     }
     round->engine = engine;
     round->volume = volume;
-    rounds[(*n)++] = round;
     return round;
 }
 
-/* funnel_run() - take the changes that are due and start a round for each volume */
-void funnel_run(Engine *engine)
+/* Takes what is ready on a volume; a round that takes nothing is not started. */
+static void round_collect(Engine *engine, Volume *volume)
 {
-    Round *rounds[16];
-    size_t n = 0;
-    uint64_t now = clock_now();
+    Round *round = round_new(engine, volume);
 
-    if (!engine->running || moves_pending(engine) || !list_is_empty(&engine->retries))
-        return;
-    for (unsigned taken = 0; taken < ENGINE_ROUND_MAX; taken++) {
-        Change *change = pending_take_due(&engine->pending, now);
-        Root *root;
-        Round *round = NULL;
+    while (round && round->n_items < ENGINE_ROUND_MAX) {
+        ListNode *link = list_take(&volume->ready);
+        Change *change = link ? CONTAINER_OF(link, Change, link) : NULL;
 
         if (!change)
             break;
-        if (change->dir->detached) {
-            change->again = false;
-            pending_finish(&engine->pending, change, now);
-            continue;
-        }
-        root = root_of(engine, change->dir);
-        if (node_is_held(change->dir)) {
-            /* Another program's import: when that is over, all of it is scanned. */
-            change->again = false;
-            pending_finish(&engine->pending, change, now);
-            continue;
-        }
-        if (root && !root->volume->busy)
-            round = round_for(engine, rounds, &n, sizeof(rounds) / sizeof(rounds[0]), root->volume);
-        if (!round) {
-            pending_wait(&engine->pending, change, now + SOON);
-            continue;
-        }
-        round->items[round->n_items++].change = change;
+        pending_set_state(&engine->pending, change, CHANGE_STATE_PROBING);
+        if (volume_of(engine, change->dir) == volume)
+            round->items[round->n_items++].change = change;
+        else /* its directory has left the tree, or something was mounted there */
+            pending_wait(&engine->pending, change, clock_now());
     }
-    for (size_t i = 0; i < n; i++)
-        round_start(rounds[i]);
+    if (round)
+        round_start(round);
+}
+
+/* Another program's import is left alone: when that is over, all of it is scanned. */
+static bool is_left_alone(const Change *change)
+{
+    return change->dir->detached || node_is_held(change->dir);
+}
+
+/* Hands the changes that are due to their volumes. */
+static void take_due(Engine *engine)
+{
+    uint64_t now = clock_now();
+
+    for (unsigned taken = 0; taken < ENGINE_ROUND_MAX; taken++) {
+        Change *change = pending_take_due(&engine->pending, now);
+        Volume *volume;
+
+        if (!change)
+            return;
+        volume = is_left_alone(change) ? NULL : volume_of(engine, change->dir);
+        if (volume) {
+            pending_park(&engine->pending, change, &volume->ready);
+        } else {
+            change->again = false;
+            pending_finish(&engine->pending, change, now);
+        }
+    }
+}
+
+/* funnel_run() - take the changes that are due and start a round for each volume that is at rest */
+void funnel_run(Engine *engine)
+{
+    if (!engine->running || moves_pending(engine) || !list_is_empty(&engine->retries))
+        return;
+    take_due(engine);
+    LIST_FOREACH (link, &engine->volumes.list) {
+        Volume *volume = CONTAINER_OF(link, Volume, link);
+
+        if (!volume->busy && !list_is_empty(&volume->ready))
+            round_collect(engine, volume);
+    }
 }
 
 /* funnel_release_held() - let removals go on once everything else has been seen */

@@ -81,6 +81,8 @@ static size_t *epoch_count(Pending *pending, uint64_t epoch)
 
 static void set_epoch(Pending *pending, Change *change, uint64_t epoch)
 {
+    if (change->exempt)
+        return;
     (*epoch_count(pending, change->epoch))--;
     (*epoch_count(pending, epoch))++;
     change->epoch = epoch;
@@ -89,6 +91,8 @@ static void set_epoch(Pending *pending, Change *change, uint64_t epoch)
 /* Is it still to be seen what this one is? Removals wait for that. */
 static bool is_undecided(const Change *change)
 {
+    if (change->exempt)
+        return false;
     return change->state == CHANGE_STATE_PROBING || change->state == CHANGE_STATE_WAITING;
 }
 
@@ -125,7 +129,8 @@ static void change_free(Pending *pending, Change *change)
     hash_remove(&pending->keys, &change->by_key);
     list_remove(&change->link);
     list_remove(&change->by_age);
-    (*epoch_count(pending, change->epoch))--;
+    if (!change->exempt)
+        (*epoch_count(pending, change->epoch))--;
     pending->n_undecided -= is_undecided(change);
     pending->count--;
     (void)node_unref(change->dir);
@@ -312,4 +317,33 @@ void pending_finish(Pending *pending, Change *change, uint64_t now)
     change->tries = 0;
     change->first = now;
     enqueue(pending, change, change->wait, now);
+}
+
+/*
+ * pending_exempt() - let nobody wait for this change, or again
+ *
+ * For changes on a volume that does not answer. One that counts again belongs to the present epoch:
+ * barriers that came before have been answered without it.
+ */
+void pending_exempt(Pending *pending, Change *change, bool exempt)
+{
+    if (change->exempt == exempt)
+        return;
+    pending->n_undecided -= is_undecided(change);
+    if (exempt)
+        (*epoch_count(pending, change->epoch))--;
+    change->exempt = exempt;
+    if (!exempt) {
+        change->epoch = change->again_epoch = present_epoch(pending);
+        (*epoch_count(pending, change->epoch))++;
+    }
+    pending->n_undecided += is_undecided(change);
+}
+
+/* pending_park() - put a change that is due on a list of the caller's; it is waiting still */
+void pending_park(Pending *pending, Change *change, List *list)
+{
+    list_remove(&change->link);
+    pending_set_state(pending, change, CHANGE_STATE_WAITING);
+    list_append(list, &change->link);
 }

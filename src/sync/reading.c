@@ -138,6 +138,7 @@ static void opened(WorkerJob *job)
     MediaTask *task = CONTAINER_OF(job, MediaTask, open.job);
     int error = task->open.error;
 
+    volume_answered(task->engine, volume_of(task->engine, task->change->dir));
     if (job->cancelled || task->engine->stopping) {
         task_end(task);
         task_finish(task);
@@ -162,9 +163,9 @@ static bool task_start(MediaTask *task)
 {
     Engine *engine = task->engine;
     Change *change = task->change;
-    Root *root = change->dir->detached ? NULL : root_of(engine, change->dir);
+    Volume *volume = volume_of(engine, change->dir);
 
-    if (!root) {
+    if (!volume) {
         task_finish(task);
         return false;
     }
@@ -179,7 +180,7 @@ static bool task_start(MediaTask *task)
         return false;
     }
     engine->n_media++;
-    worker_submit(root->volume->worker, &task->open.job);
+    volume_submit(engine, volume, &task->open.job);
     return true;
 }
 

@@ -2,8 +2,9 @@
  * Scans
  *
  * A scan walks a subtree on its volume's thread, slice by slice. Each slice brings listings of
- * directories, which were watched before they were read. The loop puts them into the tree and has
- * the store's thread compare them with the rows; every name that differs becomes a pending change.
+ * directories, which were watched before they were read. The loop puts them into the tree
+ * (sync/attach.c) and has the store's thread compare them with the rows (sync/join.c); every name
+ * that differs becomes a pending change.
  *
  * Backpressure: a scan goes on only while few slices wait for their comparison, and while there is
  * room for changes. When there is none, its directories are still watched and put into the tree
@@ -16,312 +17,46 @@
 #include <string.h>
 
 #include "sync/engine-private.h"
-#include "sync/reconcile.h"
 #include "util/array.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
 
-/* ---- comparing a slice with the rows ---- */
+/* ---- directories that are put off ---- */
 
-typedef struct JoinDirectory {
-    Node *node; /* referenced */
-    char *path;
-    Listing *listing;
-    bool is_root;
-    StoreDirectory rows;
-    ReconcileResult result;
-    bool done;
-} JoinDirectory;
-
-typedef struct Join {
-    StoreTask task;
-    Scan *scan;
-    JoinDirectory *directories;
-    size_t count;
-    size_t next;
-} Join;
-
-static bool knows_inode(void *context, const FileStamp *stamp, const char *id)
+/* dirty_add() - have a directory listed again when there is room; shallow: nothing below it */
+void dirty_add(Engine *engine, Node *node, bool shallow)
 {
-    StoreRows rows = {0};
-    bool other = false;
+    Root *root = root_of(engine, node);
+    DirtyNode *dirty;
 
-    if (store_read_inode(context, stamp->dev, stamp->ino, &rows) != 0)
-        return true; /* to be looked at closer */
-    for (size_t i = 0; i < rows.count; i++)
-        other |= strcmp(rows.items[i].id, id) != 0;
-    store_rows_done(&rows);
-    return other;
-}
-
-static int join_directory(JoinDirectory *directory, Store *store)
-{
-    int r = store_read_directory(store, directory->path, &directory->rows);
-
-    if (r != 0)
-        return r;
-    r = reconcile_directory(directory->listing, &directory->rows, directory->is_root, knows_inode,
-                            store, &directory->result);
-    if (r < 0)
-        return r;
-    directory->done = true;
-    return 0;
-}
-
-/* Store's thread. A join that found the database locked goes on where it stopped. */
-static int join_work(StoreTask *task, Store *store)
-{
-    Join *join = CONTAINER_OF(task, Join, task);
-    uint64_t begun = clock_now();
-    int r = store_read_begin(store);
-
-    while (r == 0 && join->next < join->count) {
-        r = join_directory(&join->directories[join->next], store);
-        if (r == 0)
-            join->next++;
-        if (r == 0 && clock_now() - begun > 20 * CLOCK_US_PER_MS) {
-            store_read_end(store);
-            begun = clock_now();
-            r = store_read_begin(store);
-        }
+    if (node->detached || !root || (node->dirty && shallow))
+        return;
+    engine->counters.folds++;
+    if (engine->n_dirty >= ENGINE_DIRTY_MAX) {
+        root_look(root);
+        return;
     }
-    store_read_end(store);
-    for (size_t i = 0; r == 0 && i < join->count; i++) {
-        ReconcileResult *result = &join->directories[i].result;
-
-        if (result->n_stamps > 0)
-            (void)store_write(store, result->stamps, result->n_stamps);
-    }
-    return r;
-}
-
-static void join_free(Join *join)
-{
-    for (size_t i = 0; i < join->count; i++) {
-        JoinDirectory *directory = &join->directories[i];
-
-        reconcile_result_done(&directory->result);
-        store_directory_done(&directory->rows);
-        (void)listing_free(directory->listing);
-        (void)node_unref(directory->node);
-        free(directory->path);
-    }
-    free(join->directories);
-    free(join);
-}
-
-static void dirty_add(Engine *engine, Node *node, bool shallow)
-{
-    DirtyNode *dirty = calloc(1, sizeof(*dirty));
-
+    dirty = calloc(1, sizeof(*dirty));
     if (!dirty)
         return;
+    node->dirty = true;
     dirty->node = node_ref(node);
     dirty->shallow = shallow;
     list_append(&engine->dirty, &dirty->link);
+    engine->n_dirty++;
 }
 
-static void join_apply(Engine *engine, JoinDirectory *directory)
+static void dirty_free(Engine *engine, DirtyNode *dirty)
 {
-    ReconcileResult *result = &directory->result;
-    uint64_t now = clock_now();
-
-    engine->counters.files_unchanged += result->n_unchanged;
-    if (directory->node->detached || result->verdict != RECONCILE_VERDICT_TRUSTED)
-        return;
-    if (result->folder_differs) {
-        Write *write = batch_new(STORE_OP_FOLDER_ENSURE, directory->node, "");
-
-        if (write) {
-            write->op.mtime = directory->listing->mtime;
-            write->op.has_volume = true;
-            write->op.volume = directory->listing->volume;
-            batch_add(engine, write);
-        }
-    }
-    /* A round may have seen a later one since the listing was made. */
-    if (directory->node->mtime != INT64_MIN && directory->node->mtime != directory->listing->mtime)
-        (void)pending_touch(&engine->pending, directory->node, "", CHANGE_WAIT_NONE, now);
-    directory->node->mtime = directory->listing->mtime;
-    for (size_t i = 0; i < result->n_names; i++)
-        if (!pending_touch(&engine->pending, directory->node, result->names[i], CHANGE_WAIT_NONE,
-                           now)) {
-            dirty_add(engine, directory->node, true);
-            return;
-        }
+    list_remove(&dirty->link);
+    engine->n_dirty--;
+    dirty->node->dirty = false;
+    (void)node_unref(dirty->node);
+    free(dirty);
 }
 
-static void scan_end(Scan *scan);
-
-static void joined(StoreTask *task)
-{
-    Join *join = CONTAINER_OF(task, Join, task);
-    Engine *engine = task->engine;
-    Scan *scan = join->scan;
-    bool ok = !store_task_cancelled(task) && task->result == 0;
-    bool trusted = true;
-
-    engine->n_joins--;
-    scan->n_joins--;
-    for (size_t i = 0; i < join->count && ok; i++) {
-        JoinDirectory *directory = &join->directories[i];
-
-        join_apply(engine, directory);
-        if (directory->listing->id == 1)
-            trusted = directory->result.verdict == RECONCILE_VERDICT_TRUSTED;
-    }
-    if (scan->root && scan->walk.start_only) {
-        scan->walk.start_only = false;
-        if (ok && !scan->walk.abort)
-            root_scanned(scan->root, trusted, 0);
-        scan->walk.abort |= !trusted || !ok;
-    }
-    join_free(join);
-    scan_resume(scan);
-    engine_changed(engine);
-}
-
-static void join_start(Scan *scan, JoinDirectory *directories, size_t count)
-{
-    Engine *engine = scan->engine;
-    Join *join = calloc(1, sizeof(*join));
-
-    if (!join) { /* compared another time */
-        for (size_t i = 0; i < count; i++) {
-            dirty_add(engine, directories[i].node, true);
-            (void)listing_free(directories[i].listing);
-            (void)node_unref(directories[i].node);
-            free(directories[i].path);
-        }
-        free(directories);
-        return;
-    }
-    join->scan = scan;
-    join->directories = directories;
-    join->count = count;
-    join->task.work = join_work;
-    join->task.finish = joined;
-    scan->n_joins++;
-    engine->n_joins++;
-    engine->counters.joins++;
-    store_task_submit(&join->task, engine, WORKER_PRIORITY_LOW);
-}
-
-/* ---- putting listings into the tree ---- */
-
-static void tell_watch_error(Engine *engine, Node *node, int error)
-{
-    CLEANUP_FREE char *path = node_path_new(node);
-
-    if (!engine->unwatched)
-        log_event(LOG_LEVEL_WARNING, LOG_EVENT_WATCH_LIMIT, NULL, path,
-                  "cannot watch %s: %s; %zu directories are watched. What is not watched is looked "
-                  "at every now and then instead. To watch all: "
-                  "sysctl fs.inotify.max_user_watches=%zu",
-                  path ? path : "a directory",
-                  error == ENOSPC ? "the limit of watches is reached" : strerror(error),
-                  engine->tree->n_watched, (engine->tree->n_watched + 65536) * 2);
-    engine->unwatched = true;
-}
-
-static void tell_unreadable(Engine *engine, Node *node, int error)
-{
-    CLEANUP_FREE char *path = node_path_new(node);
-    FileStamp none = {0};
-
-    node->unreadable = true;
-    if (path)
-        engine_problem(engine, path, &none, strerror(error));
-}
-
-/* A directory whose watch is known at another place has been moved; events may have said so since
- * the listing was made, then the listing is the older news. */
-static Node *attach_moved(Engine *engine, const Scan *scan, Node *node, Node *parent,
-                          const char *name)
-{
-    if (node->moved >= scan->walk_begun || node->is_root || node_is_within(parent, node))
-        return NULL;
-    moves_record(engine, node);
-    return tree_move(engine->tree, node, parent, name) == 0 ? node : NULL;
-}
-
-static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listing, Node *parent,
-                          const char *name)
-{
-    Node *node = tree_child(engine->tree, parent, name);
-    Node *known = listing->wd >= 0 ? tree_by_wd(engine->tree, listing->wd) : NULL;
-
-    if (known && known != node)
-        return attach_moved(engine, scan, known, parent, name);
-    if (node && listing->ino != 0 && node->ino != 0 &&
-        (node->ino != listing->ino || node->dev != listing->dev)) {
-        tree_remove(engine->tree, node); /* another directory took its name */
-        node = NULL;
-    }
-    if (!node && tree_add(engine->tree, parent, name, &node) < 0)
-        return NULL;
-    return node;
-}
-
-static Node *attach_root(Engine *engine, Root *root, const Listing *listing)
-{
-    Node *known = listing->wd >= 0 ? tree_by_wd(engine->tree, listing->wd) : NULL;
-
-    if (root->gone || (known && known != root->node)) /* the same directory by two paths */
-        return NULL;
-    if (root->node && root->node->ino != listing->ino) {
-        tree_remove(engine->tree, root->node);
-        root->node = NULL;
-    }
-    if (!root->node && tree_add_root(engine->tree, root->path, &root->node) < 0)
-        return NULL;
-    return root->node;
-}
-
-static Node *attach(Scan *scan, const Listing *listing)
-{
-    Engine *engine = scan->engine;
-    Node *parent;
-
-    if (listing->id == 1) {
-        if (scan->root)
-            return attach_root(engine, scan->root, listing);
-        if (scan->dir->detached)
-            return NULL;
-        if (scan->name[0] == '\0')
-            return scan->dir;
-        return attach_child(engine, scan, listing, scan->dir, scan->name);
-    }
-    parent = listing->parent < scan->n_nodes ? scan->nodes[listing->parent] : NULL;
-    if (!parent || parent->detached)
-        return NULL;
-    return attach_child(engine, scan, listing, parent, listing->name);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool lists_child(const Listing *listing, const char *name)
-{
-    return listing->n_children > 0 &&
-           bsearch(&name, listing->children, listing->n_children, sizeof(char *), compare_names);
-}
-
-/* Nodes that are not on disk any more: their event was lost, or is still to come. */
-static void check_children(Scan *scan, Node *node, const Listing *listing)
-{
-    Engine *engine = scan->engine;
-
-    for (Node *child = node->first_child; child; child = child->next)
-        if (!lists_child(listing, child->name))
-            (void)pending_touch(&engine->pending, node, child->name, CHANGE_WAIT_NONE, clock_now());
-    for (size_t i = 0; scan->shallow && i < listing->n_children; i++)
-        if (!tree_child(engine->tree, node, listing->children[i]))
-            scan_name(engine, node, listing->children[i]);
-}
+/* ---- taking in a slice ---- */
 
 static void tell_bad_names(Engine *engine, const char *path, const Listing *listing)
 {
@@ -335,52 +70,6 @@ static void tell_bad_names(Engine *engine, const char *path, const Listing *list
     }
 }
 
-static bool remember_node(Scan *scan, uint64_t id, Node *node)
-{
-    if (ARRAY_RESERVE(scan->nodes, scan->nodes_capacity, id + 1) < 0)
-        return false;
-    while (scan->n_nodes <= id)
-        scan->nodes[scan->n_nodes++] = NULL;
-    scan->nodes[id] = node_ref(node);
-    return true;
-}
-
-/* Returns the node when its listing is to be compared with the rows. */
-static Node *take_listing(Scan *scan, Listing *listing)
-{
-    Engine *engine = scan->engine;
-    Node *node = attach(scan, listing);
-
-    if (!node || !remember_node(scan, listing->id, node))
-        return NULL;
-    if (listing->ino != 0) {
-        node->dev = listing->dev;
-        node->ino = listing->ino;
-    }
-    if (listing->wd >= 0)
-        (void)tree_set_wd(engine->tree, node, listing->wd);
-    if (listing->watch_error != 0)
-        tell_watch_error(engine, node, listing->watch_error);
-    if (listing->error != 0) {
-        tell_unreadable(engine, node, listing->error);
-        return NULL;
-    }
-    node->unreadable = false;
-    if (engine->n_held > 0) {
-        CLEANUP_FREE char *path = node_path_new(node);
-
-        node->held = path && folder_is_held(engine, path);
-    }
-    check_children(scan, node, listing);
-    if (node_is_held(node))
-        return NULL;
-    if (engine->pending.count > ENGINE_PENDING_MAX && !(scan->root && listing->id == 1)) {
-        dirty_add(engine, node, true);
-        return NULL;
-    }
-    return node;
-}
-
 static void take_listings(Scan *scan)
 {
     JoinDirectory *directories = NULL;
@@ -389,7 +78,7 @@ static void take_listings(Scan *scan)
 
     for (ListNode *link; (link = list_take(&scan->walk.listings));) {
         Listing *listing = CONTAINER_OF(link, Listing, link);
-        Node *node = take_listing(scan, listing);
+        Node *node = attach_listing(scan, listing);
         char *path = node ? node_path_new(node) : NULL;
 
         if (!path || ARRAY_RESERVE(directories, capacity, count + 1) < 0) {
@@ -410,25 +99,39 @@ static void take_listings(Scan *scan)
 
 /* ---- the life of a scan ---- */
 
-static void scan_end(Scan *scan)
+static void scan_free(Scan *scan)
 {
-    Engine *engine = scan->engine;
-    Root *root = scan->root;
-
-    list_remove(&scan->link);
     for (size_t i = 0; i < scan->n_nodes; i++)
         (void)node_unref(scan->nodes[i]);
     free(scan->nodes);
     (void)node_unref(scan->dir);
+    (void)volume_release(scan->volume);
     free(scan->name);
     walk_done(&scan->walk);
-    if (root)
-        root->scan = NULL;
     free(scan);
-    if (list_is_empty(&engine->scans))
+}
+
+static void scan_end(Scan *scan)
+{
+    Engine *engine = scan->engine;
+    Root *root = scan->root;
+    bool all_watched = scan->names_only && !scan->walk.abort;
+
+    list_remove(&scan->link);
+    engine->n_scans--;
+    scan_free(scan);
+    if (list_is_empty(&engine->scans)) {
         watcher_drop_orphans(engine->watcher);
-    if (root)
+        limits_tell(engine);
+    }
+    if (root) {
+        root->scan = NULL;
+        if (all_watched) {
+            root->watched = true;
+            root->rescan = true; /* now everything is compared */
+        }
         root_scan_ended(root);
+    }
     engine_changed(engine);
 }
 
@@ -436,12 +139,14 @@ static void scan_submit(Scan *scan)
 {
     scan->waiting = false;
     scan->walk_begun = clock_now();
-    worker_submit(scan->volume->worker, &scan->walk.job);
+    volume_submit(scan->engine, scan->volume, &scan->walk.job);
 }
 
 /* scan_resume() - go on with a scan that waited, or end it */
 void scan_resume(Scan *scan)
 {
+    bool full = scan->engine->n_joins >= ENGINE_JOINS_MAX && !scan->walk.names_only;
+
     if (!scan->waiting)
         return;
     if (scan->walk.finished) {
@@ -449,9 +154,56 @@ void scan_resume(Scan *scan)
             scan_end(scan);
         return;
     }
-    if (!scan->walk.abort && (scan->walk.start_only || scan->engine->n_joins >= ENGINE_JOINS_MAX))
+    if (!scan->walk.abort && (scan->walk.start_only || full))
         return;
     scan_submit(scan);
+}
+
+/* The first directory of a root is known to be the right one: on with the rest. */
+static void start_is_over(Scan *scan, bool go_on)
+{
+    scan->walk.start_only = false;
+    scan->walk.names_only = scan->names_only;
+    scan->walk.abort |= !go_on;
+}
+
+/* scan_joined() - a slice has been compared; trusted is the verdict on the start, if it was in it
+ */
+void scan_joined(Scan *scan, bool ok, bool trusted)
+{
+    if (scan->root && scan->walk.start_only) {
+        if (ok && !scan->walk.abort)
+            root_scanned(scan->root, trusted, 0);
+        start_is_over(scan, trusted && ok);
+    }
+    scan_resume(scan);
+}
+
+/* What the first slice of a root's scan told: where it really is, and so on which volume. */
+static void take_real_path(Scan *scan)
+{
+    const Listing *first = list_is_empty(&scan->walk.listings)
+                               ? NULL
+                               : CONTAINER_OF(list_first(&scan->walk.listings), Listing, link);
+    Root *root = scan->root;
+
+    if (!first || first->id != 1 || root->gone || root_set_real_path(root, first->real_path) < 0)
+        return;
+    (void)volume_release(scan->volume);
+    scan->volume = root->place.volume;
+    scan->volume->users++;
+}
+
+/* The first directory of a root was not compared (held, unreadable, reached twice): no verdict will
+ * come. */
+static void start_without_verdict(Scan *scan)
+{
+    Root *root = scan->root;
+    bool readable = root->node && !root->node->unreadable;
+
+    if (scan->walk.start_error == 0 && !root->doubted)
+        root_scanned(root, readable, root->node ? 0 : ENOENT);
+    start_is_over(scan, readable);
 }
 
 static void sliced(WorkerJob *job)
@@ -459,39 +211,36 @@ static void sliced(WorkerJob *job)
     Scan *scan = CONTAINER_OF(CONTAINER_OF(job, Walk, job), Scan, walk);
     bool first = scan->n_nodes == 0;
 
+    volume_answered(scan->engine, scan->volume);
     scan->waiting = true;
     if (job->cancelled) {
         scan->walk.finished = true;
         scan_resume(scan);
         return;
     }
+    if (first && scan->root)
+        take_real_path(scan);
     if (!scan->walk.abort)
         take_listings(scan);
     if (scan->walk.start_error != 0 && first && scan->root)
         root_scanned(scan->root, false, scan->walk.start_error);
     if (scan->shallow)
         scan->walk.abort = true;
-    /* The first directory of a root was not compared (held, unreadable, reached twice): no verdict
-     * will come. */
-    if (scan->root && scan->walk.start_only && scan->n_joins == 0) {
-        scan->walk.start_only = false;
-        if (scan->walk.start_error == 0)
-            root_scanned(scan->root, scan->root->node && !scan->root->node->unreadable,
-                         scan->root->node ? 0 : ENOENT);
-        scan->walk.abort |= !scan->root->node || scan->root->node->unreadable;
-    }
+    if (scan->root && scan->walk.start_only && scan->n_joins == 0)
+        start_without_verdict(scan);
     scan_resume(scan);
 }
 
+/* Takes over the caller's use of the volume. */
 static Scan *scan_new(Engine *engine, const char *path, Volume *volume)
 {
     Scan *scan = calloc(1, sizeof(*scan));
 
-    if (!scan)
-        return NULL;
-    if (walk_init(&scan->walk, path, engine->rules, sliced) < 0) {
-        walk_done(&scan->walk);
+    if (!scan || walk_init(&scan->walk, path, engine->rules, engine->mount_table, sliced) < 0) {
+        if (scan)
+            walk_done(&scan->walk);
         free(scan);
+        (void)volume_release(volume);
         return NULL;
     }
     scan->engine = engine;
@@ -499,49 +248,94 @@ static Scan *scan_new(Engine *engine, const char *path, Volume *volume)
     scan->walk.inotify_fd = watcher_fd(engine->watcher);
     scan->walk.mask = EVENT_WATCH_MASK;
     list_append(&engine->scans, &scan->link);
+    engine->n_scans++;
     engine->counters.rescans++;
     return scan;
 }
 
-/* scan_root() - look at a root from its first directory on; its verdict comes first */
-void scan_root(Root *root)
+static Volume *use(Volume *volume)
 {
+    if (volume)
+        volume->users++;
+    return volume;
+}
+
+/*
+ * scan_root() - look at a root from its first directory on; its verdict comes first
+ * @idle: at idle I/O priority
+ *
+ * What is not known to be where it was is looked at on a thread of its own first.
+ */
+void scan_root(Root *root, bool idle)
+{
+    Engine *engine = root->engine;
+    bool known = root->state == ROOT_STATE_ONLINE && !root->unsure && root->place.volume;
+    Volume *volume = known ? use(root->place.volume) : NULL;
     Scan *scan;
 
-    if (root->scan)
+    if (root->scan) {
+        (void)volume_release(volume);
         return;
-    scan = scan_new(root->engine, root->path, root->volume);
+    }
+    if (!volume && volumes_get_private(&engine->volumes, &volume) < 0)
+        return;
+    scan = scan_new(engine, root->path, volume);
     if (!scan)
         return;
     scan->root = root;
+    scan->names_only = !root->watched;
     scan->walk.follow = true;
     scan->walk.start_only = true;
+    scan->walk.idle = idle;
+    if (root->node && root->node->alias)
+        scan->walk.inotify_fd = -1;
     root->scan = scan;
     scan_submit(scan);
 }
 
-static void scan_at(Engine *engine, Node *dir, const char *name, bool shallow)
+/* The volume of a directory that may be a mount point, with one user more; NULL: leave it alone. */
+static Volume *volume_at(Engine *engine, Node *dir, const char *name, bool *ret_is_mount)
+{
+    const Mount *mount = name[0] != '\0' || !dir->is_root ? mount_at_node(engine, dir, name) : NULL;
+    Volume *volume = NULL;
+
+    *ret_is_mount = mount != NULL;
+    if (!mount)
+        return use(volume_of(engine, dir));
+    if (mount->kind == MOUNT_KIND_PSEUDO || volumes_get(&engine->volumes, mount, &volume) < 0)
+        return NULL;
+    return volume;
+}
+
+static void scan_at(Engine *engine, Node *dir, const char *name, bool shallow, bool idle)
 {
     CLEANUP_FREE char *above = dir->detached ? NULL : node_path_new(dir);
     CLEANUP_FREE char *path = above && name[0] != '\0' ? path_join(above, name) : NULL;
     Root *root = above ? root_of(engine, dir) : NULL;
+    bool is_mount = false;
+    Volume *volume;
     Scan *scan;
 
     if (!root || (name[0] != '\0' && !path))
         return;
-    scan = scan_new(engine, path ? path : above, root->volume);
+    volume = volume_at(engine, dir, name, &is_mount);
+    scan = volume ? scan_new(engine, path ? path : above, volume) : NULL;
     if (!scan)
         return;
+    scan->dir = node_ref(dir);
     scan->name = strdup(name);
+    scan->is_mount = is_mount;
+    scan->shallow = scan->walk.start_only = shallow;
+    scan->walk.idle = idle;
+    scan->walk.follow = name[0] == '\0' && dir->is_root;
+    if (node_is_alias(dir))
+        scan->walk.inotify_fd = -1;
     if (!scan->name) {
         list_remove(&scan->link);
-        walk_done(&scan->walk);
-        free(scan);
+        engine->n_scans--;
+        scan_free(scan);
         return;
     }
-    scan->dir = node_ref(dir);
-    scan->shallow = scan->walk.start_only = shallow;
-    scan->walk.follow = name[0] == '\0' && dir->is_root;
     scan_submit(scan);
 }
 
@@ -558,34 +352,49 @@ void scan_name(Engine *engine, Node *dir, const char *name)
         engine_problem(engine, path, &none, "the name is not UTF-8");
         return;
     }
-    scan_at(engine, dir, name, false);
+    if (engine->n_scans >= ENGINE_SCANS_MAX)
+        dirty_add(engine, dir, true);
+    else
+        scan_at(engine, dir, name, false, false);
 }
 
-/* scan_node() - look again at a directory in the tree; shallow: at nothing below it */
-void scan_node(Engine *engine, Node *node, bool shallow)
+/*
+ * scan_node() - look again at a directory in the tree
+ * @shallow: at nothing below it
+ * @idle: at idle I/O priority
+ */
+void scan_node(Engine *engine, Node *node, bool shallow, bool idle)
 {
     Root *root = root_of(engine, node);
 
     if (!engine->running || node->detached)
         return;
-    if (root && root->node == node && !shallow)
-        scan_root(root);
-    else
-        scan_at(engine, node, "", shallow);
+    if (root && root->node == node && !shallow) {
+        if (idle)
+            scan_root(root, true);
+        else
+            root_look(root);
+    } else {
+        scan_at(engine, node, "", shallow, idle);
+    }
 }
 
 /* scans_continue() - let waiting scans go on, and take up what was put off when there is room */
 void scans_continue(Engine *engine)
 {
+    size_t left = engine->n_dirty;
+
     LIST_FOREACH_SAFE (link, tmp, &engine->scans)
         scan_resume(CONTAINER_OF(link, Scan, link));
-    while (!list_is_empty(&engine->dirty) && engine->n_joins < ENGINE_JOINS_MAX &&
-           engine->pending.count < ENGINE_PENDING_MAX / 2 && list_is_empty(&engine->scans)) {
-        DirtyNode *dirty = CONTAINER_OF(list_take(&engine->dirty), DirtyNode, link);
+    while (left-- > 0 && engine->n_joins < ENGINE_JOINS_MAX && engine->n_scans < ENGINE_JOINS_MAX &&
+           engine->pending.count < ENGINE_PENDING_MAX / 2) {
+        DirtyNode *dirty = CONTAINER_OF(list_first(&engine->dirty), DirtyNode, link);
+        Node *node = node_ref(dirty->node);
+        bool shallow = dirty->shallow;
 
-        scan_node(engine, dirty->node, dirty->shallow);
-        (void)node_unref(dirty->node);
-        free(dirty);
+        dirty_free(engine, dirty);
+        scan_node(engine, node, shallow, false);
+        (void)node_unref(node);
     }
 }
 
@@ -598,10 +407,6 @@ void scans_abort(Engine *engine)
         scan->walk.abort = true;
         scan_resume(scan);
     }
-    for (ListNode *link; (link = list_take(&engine->dirty));) {
-        DirtyNode *dirty = CONTAINER_OF(link, DirtyNode, link);
-
-        (void)node_unref(dirty->node);
-        free(dirty);
-    }
+    for (ListNode *link; (link = list_first(&engine->dirty));)
+        dirty_free(engine, CONTAINER_OF(link, DirtyNode, link));
 }

@@ -66,7 +66,7 @@ static bool settle_step(Engine *engine, Call *call)
     }
     if (engine->folders_stale && engine->running) { /* our own new folders are to be listed too */
         call->barrier = stage_make(STAGE_FOLDERS, engine->folders_read + 1);
-        roots_poll(engine, true);
+        folders_poll(engine, true);
         return false;
     }
     return true;
@@ -77,7 +77,7 @@ static void settle_begin(Engine *engine, Call *call)
     watcher_drain(engine->watcher);
     roots_retry_offline(engine);
     call->barrier = stage_make(STAGE_FOLDERS, engine->folders_read + 1 + engine->folders_reading);
-    roots_poll(engine, true);
+    folders_poll(engine, true);
     list_append(&engine->calls, &call->link);
 }
 
@@ -87,7 +87,7 @@ static void restart_begin(Engine *engine, Call *call)
     if (!engine->running)
         engine_watch_start(engine);
     call->barrier = stage_make(STAGE_FOLDERS, engine->folders_read + 1 + engine->folders_reading);
-    roots_poll(engine, true);
+    folders_poll(engine, true);
     list_append(&engine->calls, &call->link);
 }
 

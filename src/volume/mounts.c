@@ -32,6 +32,42 @@ static void unescape(char *s)
     *to = '\0';
 }
 
+/*
+ * What the type says of a file system. By its name in the table and not by statfs(2), which would
+ * ask a server that may not answer. A FUSE file system on a block device (ntfs-3g: "fuseblk") is
+ * changed through this kernel only, so inotify sees all.
+ */
+static MountKind kind_of(const char *type)
+{
+    static const char *const pseudo[] = {
+        "autofs",  "binder", "binfmt_misc", "bpf",        "cgroup",    "cgroup2", "configfs",
+        "debugfs", "devpts", "devtmpfs",    "efivarfs",   "fusectl",   "mqueue",  "nsfs",
+        "proc",    "pstore", "rpc_pipefs",  "securityfs", "selinuxfs", "sysfs",   "tracefs",
+    };
+    static const char *const remote[] = {
+        "9p",   "acfs",  "afs",       "beegfs", "ceph",   "cifs",   "coda",
+        "fuse", "gfs2",  "glusterfs", "gpfs",   "lustre", "ncpfs",  "nfs",
+        "nfs4", "ocfs2", "orangefs",  "smb3",   "smbfs",  "vboxsf", "virtiofs",
+    };
+
+    if (strncmp(type, "fuse.", 5) == 0)
+        return MOUNT_KIND_REMOTE;
+    for (size_t i = 0; i < sizeof(pseudo) / sizeof(pseudo[0]); i++)
+        if (strcmp(type, pseudo[i]) == 0)
+            return MOUNT_KIND_PSEUDO;
+    for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++)
+        if (strcmp(type, remote[i]) == 0)
+            return MOUNT_KIND_REMOTE;
+    return MOUNT_KIND_LOCAL;
+}
+
+static void mount_done(Mount *mount)
+{
+    free(mount->point);
+    free(mount->device);
+    free(mount->type);
+}
+
 /* Fields: id, parent, major:minor, root, mount point, options, optional fields …, "-", type. */
 static int parse_line(char *line, Mount *ret_mount)
 {
@@ -55,46 +91,66 @@ static int parse_line(char *line, Mount *ret_mount)
 
     unescape(fields[4]);
     mount.id = (int)strtol(fields[0], NULL, 10);
+    mount.kind = kind_of(type);
     mount.device = strdup(fields[2]);
     mount.point = strdup(fields[4]);
     mount.type = strdup(type);
     if (!mount.device || !mount.point || !mount.type) {
-        free(mount.device);
-        free(mount.point);
-        free(mount.type);
+        mount_done(&mount);
         return -ENOMEM;
     }
     *ret_mount = mount;
     return 0;
 }
 
-/* mounts_parse() - parse the text of a mountinfo file; lines that make no sense are passed over */
-int mounts_parse(const char *text, Mounts *ret_mounts)
+/* Stable for equal points: their order says which one is on top. */
+static void sort_by_point(MountTable *table)
+{
+    for (size_t i = 1; i < table->count; i++) {
+        Mount mount = table->items[i];
+        size_t k = i;
+
+        for (; k > 0 && strcmp(table->items[k - 1].point, mount.point) > 0; k--)
+            table->items[k] = table->items[k - 1];
+        table->items[k] = mount;
+    }
+}
+
+/*
+ * mount_table_parse() - the table that the text of a mountinfo file describes
+ *
+ * Lines that make no sense are passed over. 0 or -ENOMEM; one reference is the caller's.
+ */
+int mount_table_parse(const char *text, MountTable **ret_table)
 {
     CLEANUP_FREE char *copy = strdup(text);
-    Mounts mounts = {0};
+    MountTable *table = calloc(1, sizeof(*table));
     char *save = NULL;
 
-    if (!copy)
+    if (!copy || !table) {
+        free(table);
         return error_trace(-ENOMEM);
+    }
+    table->refs = 1;
     for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        int r = ARRAY_RESERVE(mounts.items, mounts.capacity, mounts.count + 1);
+        int r = ARRAY_RESERVE(table->items, table->capacity, table->count + 1);
 
         if (r == 0)
-            r = parse_line(line, &mounts.items[mounts.count]);
+            r = parse_line(line, &table->items[table->count]);
         if (r == -ENOMEM) {
-            mounts_done(&mounts);
+            (void)mount_table_unref(table);
             return error_trace(r);
         }
         if (r == 0)
-            mounts.count++;
+            table->count++;
     }
-    *ret_mounts = mounts;
+    sort_by_point(table);
+    *ret_table = table;
     return 0;
 }
 
-/* mounts_read() - the mounts of this process's namespace, now */
-int mounts_read(Mounts *ret_mounts)
+/* mount_table_read() - the mounts of this process's namespace, now */
+int mount_table_read(MountTable **ret_table)
 {
     CLEANUP(fclose_p) FILE *file = fopen("/proc/self/mountinfo", "re");
     CLEANUP_FREE char *text = NULL;
@@ -103,33 +159,70 @@ int mounts_read(Mounts *ret_mounts)
     if (!file)
         return error_errno();
     if (getdelim(&text, &size, '\0', file) < 0)
-        return ferror(file) ? error_trace(-EIO) : mounts_parse("", ret_mounts);
-    return mounts_parse(text, ret_mounts);
+        return ferror(file) ? error_trace(-EIO) : mount_table_parse("", ret_table);
+    return mount_table_parse(text, ret_table);
 }
 
-void mounts_done(Mounts *mounts)
+/* mount_table_ref() - one more reference, from any thread; accepts NULL */
+MountTable *mount_table_ref(MountTable *table)
 {
-    for (size_t i = 0; i < mounts->count; i++) {
-        free(mounts->items[i].point);
-        free(mounts->items[i].device);
-        free(mounts->items[i].type);
+    if (table)
+        (void)__atomic_add_fetch(&table->refs, 1, __ATOMIC_RELAXED);
+    return table;
+}
+
+/* mount_table_unref() - drop a reference, from any thread; accepts NULL and returns NULL */
+MountTable *mount_table_unref(MountTable *table)
+{
+    if (!table || __atomic_sub_fetch(&table->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return NULL;
+    for (size_t i = 0; i < table->count; i++)
+        mount_done(&table->items[i]);
+    free(table->items);
+    free(table);
+    return NULL;
+}
+
+/* The first place in the table whose point is not before that of path. */
+static size_t lower_bound(const MountTable *table, const char *path)
+{
+    size_t first = 0;
+    size_t end = table->count;
+
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+
+        if (strcmp(table->items[middle].point, path) < 0)
+            first = middle + 1;
+        else
+            end = middle;
     }
-    free(mounts->items);
-    *mounts = (Mounts){0};
+    return first;
+}
+
+/* mount_table_at() - what is mounted at exactly this path, the topmost; NULL when nothing is */
+const Mount *mount_table_at(const MountTable *table, const char *path)
+{
+    size_t i = lower_bound(table, path);
+    const Mount *found = NULL;
+
+    for (; i < table->count && strcmp(table->items[i].point, path) == 0; i++)
+        found = &table->items[i];
+    return found;
 }
 
 /*
- * mounts_find() - the mount that a path is on, as far as its text tells
+ * mount_table_find() - the mount that a path is on, as far as its text tells
  *
- * The longest mount point wins, and of two at the same place the later, which covers the other.
+ * The longest mount point wins. Nothing on the disk is touched.
  */
-const Mount *mounts_find(const Mounts *mounts, const char *path)
+const Mount *mount_table_find(const MountTable *table, const char *path)
 {
     const Mount *best = NULL;
     size_t best_length = 0;
 
-    for (size_t i = 0; i < mounts->count; i++) {
-        const Mount *mount = &mounts->items[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const Mount *mount = &table->items[i];
         size_t length = strlen(mount->point);
 
         if (strcmp(path, mount->point) != 0 && !path_is_below(path, mount->point))
@@ -140,6 +233,49 @@ const Mount *mounts_find(const Mounts *mounts, const char *path)
         }
     }
     return best;
+}
+
+/* mount_table_has_below() - can a walk from path come to a mount point? */
+bool mount_table_has_below(const MountTable *table, const char *path)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (path_is_below(table->items[i].point, path))
+            return true;
+    return false;
+}
+
+/* How many entries from i on have the same point. */
+static size_t run_length(const MountTable *table, size_t i)
+{
+    size_t n = 1;
+
+    while (i + n < table->count && strcmp(table->items[i].point, table->items[i + n].point) == 0)
+        n++;
+    return n;
+}
+
+/*
+ * mount_table_compare() - call changed() with each point where something else is on top now
+ * @context: handed to changed()
+ */
+void mount_table_compare(const MountTable *old, const MountTable *new,
+                         void (*changed)(void *context, const char *point), void *context)
+{
+    size_t i = 0;
+    size_t k = 0;
+
+    while (i < old->count || k < new->count) {
+        int order = i == old->count   ? 1
+                    : k == new->count ? -1
+                                      : strcmp(old->items[i].point, new->items[k].point);
+        size_t n_old = order <= 0 ? run_length(old, i) : 0;
+        size_t n_new = order >= 0 ? run_length(new, k) : 0;
+
+        if (order != 0 || old->items[i + n_old - 1].id != new->items[k + n_new - 1].id)
+            changed(context, order <= 0 ? old->items[i].point : new->items[k].point);
+        i += n_old;
+        k += n_new;
+    }
 }
 
 static void mount_watch_dispatch(LoopSource *source, uint32_t events UNUSED)

@@ -122,3 +122,18 @@ bool rules_ignore_directory(const Rules *rules, const char *path)
     return glob_list_matches(&rules->ignore_directories, path_name(path)) &&
            !find_path(rules->always, rules->n_always, path);
 }
+
+/*
+ * rules_ignore_child() - rules_ignore_directory() for a name in a directory
+ *
+ * Nearly every directory is decided by its name alone, and its path is never put together.
+ */
+bool rules_ignore_child(const Rules *rules, const char *directory, const char *name)
+{
+    CLEANUP_FREE char *path = NULL;
+
+    if (rules->n_excluded == 0 && !glob_list_matches(&rules->ignore_directories, name))
+        return false;
+    path = path_join(directory, name);
+    return !path || rules_ignore_directory(rules, path);
+}

@@ -1,3 +1,11 @@
+/*
+ * Volumes
+ *
+ * What a path is on is told by the text of the path and the mount table alone: nothing on the
+ * volume is touched, which may be a network mount that does not answer. Where a path leads through
+ * symbolic links the text does not tell; whoever has such a path looks at it on a private volume
+ * first, so that only that look can hang.
+ */
 #include "volume/volume.h"
 
 #include <errno.h>
@@ -5,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/clock.h"
 #include "util/error.h"
 
 void volumes_init(Volumes *volumes, Mailbox *mailbox)
@@ -13,72 +22,112 @@ void volumes_init(Volumes *volumes, Mailbox *mailbox)
     list_init(&volumes->list);
 }
 
+static void volume_free(Volume *volume)
+{
+    list_remove(&volume->link);
+    free(volume->device);
+    free(volume->type);
+    free(volume);
+}
+
+/* volumes_done() - stop all threads; timeout_us is for all of them together */
 unsigned volumes_done(Volumes *volumes, uint64_t timeout_us)
 {
+    uint64_t end = clock_now() + timeout_us;
     unsigned left = 0;
 
     LIST_FOREACH (link, &volumes->list)
         worker_stop(CONTAINER_OF(link, Volume, link)->worker);
-    for (ListNode *link; (link = list_take(&volumes->list));) {
+    for (ListNode *link; (link = list_first(&volumes->list));) {
         Volume *volume = CONTAINER_OF(link, Volume, link);
+        uint64_t now = clock_now();
 
-        if (!worker_free(volume->worker, timeout_us))
-            left++;
-        free(volume->device);
-        free(volume);
+        if (worker_free(volume->worker, now < end ? end - now : 0)) {
+            volume_free(volume);
+            continue;
+        }
+        list_remove(&volume->link); /* its thread may still use it: left behind with it */
+        left++;
     }
     return left;
 }
 
-static int volume_start(Volumes *volumes, const char *device, Volume **ret_volume)
+static int volume_start(Volumes *volumes, const Mount *mount, const char *device,
+                        Volume **ret_volume)
 {
     Volume *volume = calloc(1, sizeof(*volume));
-    char name[16];
-    int r;
+    char name[16]; /* what pthread_setname_np(3) takes */
+    int r = 0;
 
     if (!volume)
         return error_trace(-ENOMEM);
-    (void)snprintf(name, sizeof(name), "vol-%s", device);
-    volume->device = strdup(device);
-    r = volume->device ? worker_create(name, volume, volumes->mailbox, &volume->worker) : -ENOMEM;
+    (void)snprintf(name, sizeof(name), "vol-%s", device ? device : "new");
+    volume->kind = mount ? mount->kind : MOUNT_KIND_LOCAL;
+    list_init(&volume->ready);
+    volume->device = device ? strdup(device) : NULL;
+    volume->type = mount ? strdup(mount->type) : NULL;
+    if ((device && !volume->device) || (mount && !volume->type))
+        r = -ENOMEM;
+    if (r == 0)
+        r = worker_create(name, volume, volumes->mailbox, &volume->worker);
     if (r < 0) {
         free(volume->device);
+        free(volume->type);
         free(volume);
         return error_trace(r);
     }
     list_append(&volumes->list, &volume->link);
     volumes->n_started++;
+    volume->users = 1;
     *ret_volume = volume;
     return 0;
 }
 
 /*
- * volumes_get() - the volume that a path is on
+ * volumes_get() - the volume of a mounted file system
+ * @mount: from the mount table; NULL for a path that is on none
  *
- * By the text of the path and the mount table only: nothing on the volume is touched, which may be
- * a network mount that does not answer.
+ * Several mounts of one file system (bind mounts) are one volume. The caller releases it with
+ * volume_release(). 0, -ENOMEM, or what pthread_create(3) says.
  */
-int volumes_get(Volumes *volumes, const char *path, Volume **ret_volume)
+int volumes_get(Volumes *volumes, const Mount *mount, Volume **ret_volume)
 {
-    Mounts mounts = {0};
-    const Mount *mount;
-    const char *device;
-    int r = mounts_read(&mounts);
+    const char *device = mount ? mount->device : "0:0";
 
-    if (r < 0)
-        return error_trace(r);
-    mount = mounts_find(&mounts, path);
-    device = mount ? mount->device : "0:0";
     LIST_FOREACH (link, &volumes->list) {
         Volume *volume = CONTAINER_OF(link, Volume, link);
 
-        if (strcmp(volume->device, device) == 0) {
+        if (volume->device && strcmp(volume->device, device) == 0) {
+            volume->users++;
             *ret_volume = volume;
-            mounts_done(&mounts);
             return 0;
         }
     }
-    r = volume_start(volumes, device, ret_volume);
-    mounts_done(&mounts);
-    return error_trace(r);
+    return volume_start(volumes, mount, device, ret_volume);
+}
+
+int volumes_get_private(Volumes *volumes, Volume **ret_volume)
+{
+    return volume_start(volumes, NULL, NULL, ret_volume);
+}
+
+/* volume_release() - one user less; accepts NULL and returns NULL */
+Volume *volume_release(Volume *volume)
+{
+    if (volume)
+        volume->users--;
+    return NULL;
+}
+
+/* volumes_reap() - end the threads that nobody needs any more; a hung one when it comes back */
+void volumes_reap(Volumes *volumes)
+{
+    LIST_FOREACH_SAFE (link, tmp, &volumes->list) {
+        Volume *volume = CONTAINER_OF(link, Volume, link);
+
+        if (volume->users > 0 || worker_backlog(volume->worker) > 0)
+            continue;
+        (void)worker_free(volume->worker, CLOCK_US_PER_SEC);
+        volume_free(volume);
+    }
 }

@@ -9,16 +9,26 @@
  *
  * A walk is cut into slices, so that probes of live changes get their turn on the same thread and
  * the loop can hold back a walk whose listings are not yet worked off.
+ *
+ * It never enters another file system: that one may be a dead network mount, and has a thread of
+ * its own. A mount point is known by the mount table, before anything there is touched, and only
+ * named in a listing.
+ *
+ * At the start of the daemon everything is watched before anything is compared: such a walk
+ * (names_only) leaves files alone, which spares an lstat(2) for each.
  */
 #include "volume/walk.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/ioprio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/array.h"
@@ -57,6 +67,7 @@ Listing *listing_free(Listing *listing)
     free(listing->files);
     names_free(listing->children, listing->n_children);
     names_free(listing->bad_names, listing->n_bad);
+    free(listing->real_path);
     free(listing->name);
     free(listing);
     return NULL;
@@ -104,12 +115,15 @@ static int add_file(Listing *listing, const char *name, MediaKind kind, const En
 /* Only names that can matter are looked at closer: one lstat(2) for a photo, none for the rest. */
 static int list_entry(Walk *walk, Listing *listing, int fd, const struct dirent *d)
 {
-    MediaKind kind = media_kind_of(d->d_name);
     bool maybe_directory = d->d_type == DT_DIR || d->d_type == DT_UNKNOWN;
+    MediaKind kind;
     Entry entry;
 
+    if (walk->names_only && !maybe_directory)
+        return 0;
     if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
         return 0;
+    kind = walk->names_only ? MEDIA_KIND_NONE : media_kind_of(d->d_name);
     if (d->d_type == DT_DIR)
         entry = (Entry){.type = ENTRY_TYPE_DIRECTORY};
     else if (maybe_directory || kind != MEDIA_KIND_NONE)
@@ -207,9 +221,7 @@ static int push_frame(Walk *walk, Listing *listing, DIR *dir)
     if (listing->n_children > 0 && !frame->children)
         return -ENOMEM;
     for (size_t i = listing->n_children; i-- > 0;) {
-        CLEANUP_FREE char *path = path_join(walk->at.data, listing->children[i]);
-
-        if (!path || rules_ignore_directory(walk->rules, path))
+        if (rules_ignore_child(walk->rules, walk->at.data, listing->children[i]))
             continue;
         frame->children[frame->n_children] = strdup(listing->children[i]);
         if (frame->children[frame->n_children])
@@ -244,6 +256,24 @@ static Listing *listing_new(Walk *walk, const char *name, uint64_t parent)
     return listing;
 }
 
+/* Where the start is without symbolic links, as the kernel names it. */
+static void find_real_start(Walk *walk, Listing *listing, int fd)
+{
+    char link[40];
+    char path[PATH_MAX];
+    ssize_t n;
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, path, sizeof(path) - 1);
+    if (n > 0) {
+        path[n] = '\0';
+        listing->real_path = strdup(path);
+    }
+    walk->real_start = strdup(listing->real_path ? listing->real_path : walk->path);
+    walk->has_mounts =
+        walk->mounts && walk->real_start && mount_table_has_below(walk->mounts, walk->real_start);
+}
+
 /* Watches and lists an open directory and leaves it open for its children. Takes over fd. */
 static void visit(Walk *walk, int fd, const char *name, uint64_t parent, uint64_t parent_dev)
 {
@@ -270,6 +300,9 @@ static void visit(Walk *walk, int fd, const char *name, uint64_t parent, uint64_
         (void)listing_free(listing);
         return;
     }
+    listing->names_only = walk->names_only;
+    if (parent == 0)
+        find_real_start(walk, listing, fd);
     watch_directory(walk, listing, fd);
     dir = fdopendir(fd);
     if (!dir) {
@@ -326,11 +359,37 @@ static void walk_start(Walk *walk)
     visit(walk, fd, "", 0, 0);
 }
 
+/* What is mounted at the directory in hand; NULL when nothing is. */
+static const Mount *mount_here(Walk *walk)
+{
+    const char *rest = walk->at.data + strlen(walk->path);
+
+    if (!walk->has_mounts)
+        return NULL;
+    text_clear(&walk->real);
+    text_append(&walk->real, walk->real_start);
+    if (walk->real.data[walk->real.length - 1] != '/')
+        text_append(&walk->real, "/");
+    text_append(&walk->real, *rest == '/' ? rest + 1 : rest);
+    return walk->real.failed ? NULL : mount_table_at(walk->mounts, walk->real.data);
+}
+
+static void name_mount(Walk *walk, const char *name, uint64_t parent)
+{
+    Listing *listing = listing_new(walk, name, parent);
+
+    if (!listing)
+        return;
+    listing->is_mount = true;
+    list_append(&walk->listings, &listing->link);
+}
+
 static void walk_child(Walk *walk, WalkFrame *frame)
 {
     CLEANUP_FREE char *name = frame->children[--frame->n_children];
     uint64_t id = frame->id;
     uint64_t dev = frame->dev;
+    const Mount *mount;
     int fd;
 
     walk->at.length = frame->path_length;
@@ -338,6 +397,12 @@ static void walk_child(Walk *walk, WalkFrame *frame)
     if (walk->at.length > 1)
         text_append(&walk->at, "/");
     text_append(&walk->at, name);
+    mount = mount_here(walk);
+    if (mount) {
+        if (mount->kind != MOUNT_KIND_PSEUDO)
+            name_mount(walk, name, id);
+        return;
+    }
     fd = openat(dirfd(frame->dir), name,
                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
@@ -388,13 +453,35 @@ void walk_slice(Walk *walk)
         walk_close(walk);
 }
 
-static void walk_run(WorkerJob *job, void *context UNUSED)
+/* The disk's attention for this thread alone (ioprio_set(2)); a scheduler may know no classes. */
+static void set_io_idle(bool idle)
 {
-    walk_slice(CONTAINER_OF(job, Walk, job));
+    int class = idle ? IOPRIO_CLASS_IDLE : IOPRIO_CLASS_NONE;
+
+    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(class, 0));
 }
 
-/* walk_init() - prepare a walk that starts at path; it takes its own reference to the rules */
-int walk_init(Walk *walk, const char *path, Rules *rules, void (*done)(WorkerJob *))
+static void walk_run(WorkerJob *job, void *context UNUSED)
+{
+    Walk *walk = CONTAINER_OF(job, Walk, job);
+
+    if (walk->idle)
+        set_io_idle(true);
+    walk_slice(walk);
+    if (walk->idle)
+        set_io_idle(false);
+}
+
+/*
+ * walk_init() - prepare a walk
+ * @path: where it starts
+ * @rules, @mounts: it takes references of its own; without mounts it enters other file systems
+ * @done: gets each slice back
+ *
+ * 0 or -ENOMEM; walk_done() in both cases.
+ */
+int walk_init(Walk *walk, const char *path, Rules *rules, MountTable *mounts,
+              void (*done)(WorkerJob *))
 {
     *walk = (Walk){.job = {.priority = WORKER_PRIORITY_LOW, .run = walk_run, .done = done},
                    .inotify_fd = -1};
@@ -403,6 +490,7 @@ int walk_init(Walk *walk, const char *path, Rules *rules, void (*done)(WorkerJob
     if (!walk->path)
         return error_trace(-ENOMEM);
     walk->rules = rules_ref(rules);
+    walk->mounts = mount_table_ref(mounts);
     return 0;
 }
 
@@ -415,6 +503,9 @@ void walk_done(Walk *walk)
     free(walk->frames);
     free(walk->own);
     free(walk->path);
+    free(walk->real_start);
     text_done(&walk->at);
+    text_done(&walk->real);
+    walk->mounts = mount_table_unref(walk->mounts);
     walk->rules = rules_unref(walk->rules);
 }

@@ -24,16 +24,63 @@ static void test_mounts(void **state)
     const char *text = "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
                        "30 22 8:1 / /mnt/my\\040disk rw shared:5 - vfat /dev/sda1 rw\n"
                        "nonsense\n"
-                       "31 30 8:2 / /mnt/my\\040disk rw - ext4 /dev/sdb rw\n";
-    Mounts mounts;
+                       "31 30 8:2 / /mnt/my\\040disk rw - ext4 /dev/sdb rw\n"
+                       "32 22 0:40 / /mnt/phone rw - fuse.sshfs phone: rw\n"
+                       "33 22 0:5 / /proc rw - proc proc rw\n";
+    MountTable *table;
 
     (void)state;
-    assert_int_equal(mounts_parse(text, &mounts), 0);
-    assert_int_equal(mounts.count, 3);
-    assert_string_equal(mounts_find(&mounts, "/home/x")->device, "254:0");
-    assert_string_equal(mounts_find(&mounts, "/mnt/my disk/a")->device, "8:2"); /* covers 8:1 */
-    assert_string_equal(mounts_find(&mounts, "/mnt/my disk2")->device, "254:0");
-    mounts_done(&mounts);
+    assert_int_equal(mount_table_parse(text, &table), 0);
+    assert_int_equal(table->count, 5);
+    assert_string_equal(mount_table_find(table, "/home/x")->device, "254:0");
+    assert_string_equal(mount_table_find(table, "/mnt/my disk/a")->device, "8:2"); /* covers 8:1 */
+    assert_string_equal(mount_table_find(table, "/mnt/my disk2")->device, "254:0");
+    assert_int_equal(mount_table_at(table, "/mnt/my disk")->id, 31);
+    assert_null(mount_table_at(table, "/mnt"));
+    assert_null(mount_table_at(table, "/mnt/my disk/a"));
+    assert_true(mount_table_has_below(table, "/mnt"));
+    assert_false(mount_table_has_below(table, "/mnt/my disk"));
+    assert_int_equal(mount_table_at(table, "/mnt/my disk")->kind, MOUNT_KIND_LOCAL);
+    assert_int_equal(mount_table_at(table, "/mnt/phone")->kind, MOUNT_KIND_REMOTE);
+    assert_int_equal(mount_table_at(table, "/proc")->kind, MOUNT_KIND_PSEUDO);
+    assert_null(mount_table_unref(table));
+}
+
+static char changes[128];
+
+static void note_change(void *context, const char *point)
+{
+    (void)context;
+    (void)strcat(strcat(changes, point), ";");
+}
+
+static void test_mounts_compare(void **state)
+{
+    MountTable *old;
+    MountTable *new;
+
+    (void)state;
+    assert_int_equal(mount_table_parse("1 0 8:1 / / rw - ext4 x rw\n"
+                                       "2 1 8:2 / /a rw - ext4 x rw\n"
+                                       "3 1 8:3 / /b rw - ext4 x rw\n"
+                                       "4 1 8:4 / /c rw - ext4 x rw\n"
+                                       "5 4 8:5 / /c rw - ext4 x rw\n",
+                                       &old),
+                     0);
+    assert_int_equal(mount_table_parse("1 0 8:1 / / rw - ext4 x rw\n"
+                                       "3 1 8:3 / /b rw - ext4 x rw\n"
+                                       "6 3 8:6 / /b rw - ext4 x rw\n"
+                                       "4 1 8:4 / /c rw - ext4 x rw\n"
+                                       "7 1 8:7 / /d rw - ext4 x rw\n",
+                                       &new),
+                     0);
+    mount_table_compare(old, new, note_change, NULL);
+    assert_string_equal(changes, "/a;/b;/c;/d;");
+    changes[0] = '\0';
+    mount_table_compare(new, new, note_change, NULL);
+    assert_string_equal(changes, "");
+    (void)mount_table_unref(old);
+    (void)mount_table_unref(new);
 }
 
 static void test_rules(void **state)
@@ -109,7 +156,7 @@ static void walk_new(Walk *walk, const char *path)
     Rules *rules;
 
     assert_int_equal(rules_new(".*", "", &rules), 0);
-    assert_int_equal(walk_init(walk, path, rules, NULL), 0);
+    assert_int_equal(walk_init(walk, path, rules, NULL, NULL), 0);
     (void)rules_unref(rules);
 }
 
@@ -231,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mounts),
+        cmocka_unit_test(test_mounts_compare),
         cmocka_unit_test(test_rules),
         cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
         cmocka_unit_test(test_walk_of_nothing),

@@ -1,0 +1,166 @@
+/*
+ * Folders that the user removed in the app
+ *
+ * A folder whose row vanished without our doing while its directory is on disk was removed by the
+ * user. It is remembered as excluded, in the state database too, and stays away until it is
+ * registered again or its directory is made anew.
+ *
+ * Rows also vanish because we remove or move them. Those are noted when that is decided, and
+ * forgotten when the table has been read by a reading that began behind the commit: an older one
+ * still shows the row, and a note that was dropped then would make the next one look like the
+ * user's doing.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/engine-private.h"
+#include "util/log.h"
+
+#define OWN_GONE_MAX 4096
+
+typedef struct OwnGone {
+    ListNode link;  /* Engine.own_gone */
+    uint64_t until; /* known to readings behind this one; UINT64_MAX: not committed yet */
+    char path[];
+} OwnGone;
+
+typedef struct ExcludeTask {
+    StoreTask task;
+    char *path;
+    bool exclude;
+} ExcludeTask;
+
+static int exclude_work(StoreTask *task, Store *store)
+{
+    ExcludeTask *exclude = CONTAINER_OF(task, ExcludeTask, task);
+
+    return exclude->exclude ? store_exclude(store, exclude->path)
+                            : store_include(store, exclude->path);
+}
+
+static void exclude_finish(StoreTask *task)
+{
+    ExcludeTask *exclude = CONTAINER_OF(task, ExcludeTask, task);
+
+    free(exclude->path);
+    free(exclude);
+}
+
+static void remember(Engine *engine, const char *path, bool exclude)
+{
+    ExcludeTask *task = calloc(1, sizeof(*task));
+
+    if (!task)
+        return;
+    task->path = strdup(path);
+    task->exclude = exclude;
+    task->task.work = exclude_work;
+    task->task.finish = exclude_finish;
+    if (!task->path) {
+        free(task);
+        return;
+    }
+    store_task_submit(&task->task, engine, WORKER_PRIORITY_HIGH);
+}
+
+/* excluded_add() - keep away from a folder from now on; the caller puts the rules together anew */
+void excluded_add(Engine *engine, const char *path)
+{
+    char **grown = reallocarray(engine->excluded, engine->n_excluded + 1, sizeof(char *));
+
+    if (!grown)
+        return;
+    engine->excluded = grown;
+    grown[engine->n_excluded] = strdup(path);
+    if (!grown[engine->n_excluded])
+        return;
+    engine->n_excluded++;
+    remember(engine, path, true);
+}
+
+/* excluded_forget() - a folder was registered again, or its directory made anew: was it excluded?
+ */
+bool excluded_forget(Engine *engine, const char *path)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < engine->n_excluded; i++) {
+        char *excluded = engine->excluded[i];
+
+        if (strcmp(excluded, path) == 0 || path_is_below(excluded, path))
+            free(excluded);
+        else
+            engine->excluded[kept++] = excluded;
+    }
+    if (kept == engine->n_excluded)
+        return false;
+    engine->n_excluded = kept;
+    remember(engine, path, false);
+    (void)rules_build(engine);
+    return true;
+}
+
+void excluded_done(Engine *engine)
+{
+    own_gone_sweep(engine, UINT64_MAX);
+    for (size_t i = 0; i < engine->n_excluded; i++)
+        free(engine->excluded[i]);
+    free(engine->excluded);
+}
+
+/* ---- rows that we removed ourselves ---- */
+
+/* own_gone_add() - the rows at and below this path will go, or move, by our own doing */
+void own_gone_add(Engine *engine, const char *path)
+{
+    size_t length = strlen(path) + 1;
+    OwnGone *gone = engine->n_own_gone < OWN_GONE_MAX ? calloc(1, sizeof(*gone) + length) : NULL;
+
+    if (!gone)
+        return;
+    gone->until = UINT64_MAX;
+    memcpy(gone->path, path, length);
+    list_append(&engine->own_gone, &gone->link);
+    engine->n_own_gone++;
+}
+
+/* own_gone_committed() - the operation is over: the next reading that begins sees what it did */
+void own_gone_committed(Engine *engine, const char *path)
+{
+    LIST_FOREACH (link, &engine->own_gone) {
+        OwnGone *gone = CONTAINER_OF(link, OwnGone, link);
+
+        if (gone->until == UINT64_MAX && strcmp(gone->path, path) == 0) {
+            gone->until = engine->folders_begun;
+            return;
+        }
+    }
+}
+
+/* own_gone_sweep() - forget what the reading of this number has seen */
+void own_gone_sweep(Engine *engine, uint64_t reading)
+{
+    LIST_FOREACH_SAFE (link, tmp, &engine->own_gone) {
+        OwnGone *gone = CONTAINER_OF(link, OwnGone, link);
+
+        if (gone->until >= reading && reading != UINT64_MAX)
+            continue;
+        list_remove(&gone->link);
+        engine->n_own_gone--;
+        free(gone);
+    }
+}
+
+bool own_gone_has(const Engine *engine, const char *path)
+{
+    /* Too many to remember: better to take one of the user's for ours than the other way round. */
+    if (engine->n_own_gone >= OWN_GONE_MAX)
+        return true;
+    LIST_FOREACH (link, &engine->own_gone) {
+        const OwnGone *gone = CONTAINER_OF(link, OwnGone, link);
+
+        if (strcmp(gone->path, path) == 0 || path_is_below(path, gone->path))
+            return true;
+    }
+    return false;
+}

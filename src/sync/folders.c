@@ -1,0 +1,562 @@
+/*
+ * The folders table
+ *
+ * It says what is to be watched, and anybody may change it at any time. It is read again when the
+ * database's file was written by somebody else (PRAGMA data_version), and compared with what was
+ * read before. Both happen on the store's thread, since a library may have 100,000 folders; the
+ * loop gets the differences: what is new, what is gone, what is being imported, and the roots.
+ *
+ * A root is a registered folder that the scan of no other registered folder leads to.
+ *
+ * What PictoPy is importing itself (indexing_status) is left alone while it says so, and for a
+ * grace period before: such a folder is *held*.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/engine-private.h"
+#include "util/array.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/log.h"
+
+/* Without a watch on the database's directory the table is asked for by the clock. */
+#define POLL_INTERVAL CLOCK_US_PER_SEC
+/* A reading of a large table is followed by a rest of ten times its length, at most this: changes
+ * are noticed within two seconds, and a backend that writes all the time costs a tenth of a
+ * processor. */
+#define REST_MOST (1500 * CLOCK_US_PER_MS)
+/* Our own writes change the list of folders that GET /folders shows, and nothing else. */
+#define OWN_INTERVAL (2 * CLOCK_US_PER_SEC)
+
+/* Pointers into one of the two lists. */
+typedef struct FolderRefs {
+    const SnapshotFolder **items;
+    size_t count, capacity;
+} FolderRefs;
+
+typedef struct FoldersTask {
+    StoreTask task;
+    uint64_t number;
+    uint64_t took; /* µs */
+    bool force;
+    bool changed;
+    bool read;
+    const char *database;
+    FileWatch *watch;
+    Rules *rules;            /* referenced */
+    SnapshotFolders *before; /* referenced; NULL at the first reading */
+    SnapshotFolders *now;    /* referenced */
+    FolderRefs added;        /* of now; empty at the first reading */
+    FolderRefs fresh;        /* of added: not_started */
+    FolderRefs importing;    /* of now: in_progress */
+    FolderRefs removed;      /* of before: without those below another one that was removed */
+    FolderRefs roots;        /* of now */
+    FolderRefs always;       /* of now: the ignore globs would hide them */
+    char **excluded;
+    size_t n_excluded;
+} FoldersTask;
+
+/* ---- comparing: store's thread ---- */
+
+static int refs_add(FolderRefs *refs, const SnapshotFolder *folder)
+{
+    int r = ARRAY_RESERVE(refs->items, refs->capacity, refs->count + 1);
+
+    if (r == 0)
+        refs->items[refs->count++] = folder;
+    return error_trace(r);
+}
+
+static int compare_folder(const void *key, const void *item)
+{
+    return strcmp(key, ((const SnapshotFolder *)item)->path);
+}
+
+static const SnapshotFolder *find(const SnapshotFolders *folders, const char *path)
+{
+    return bsearch(path, folders->items, folders->count, sizeof(*folders->items), compare_folder);
+}
+
+/* root_is_covered() - is a path at or below a registered folder? */
+bool root_is_covered(const char *path, const char *root)
+{
+    return strcmp(path, root) == 0 || path_is_below(path, root);
+}
+
+/* Does the scan of a registered folder above lead to this one? 1, 0 or -ENOMEM. */
+static int is_led_to(const FoldersTask *task, const char *path)
+{
+    CLEANUP_FREE char *above = path_parent(path);
+
+    if (strcmp(path, "/") == 0)
+        return 0;
+    while (above && !find(task->now, above)) {
+        char *next;
+
+        if (strcmp(above, "/") == 0 || rules_ignore_directory(task->rules, above))
+            return 0;
+        next = path_parent(above);
+        free(above);
+        above = next;
+    }
+    return above ? 1 : error_trace(-ENOMEM);
+}
+
+static int sort_row(FoldersTask *task, const SnapshotFolder *folder, const char *status)
+{
+    bool is_new = task->before && !find(task->before, folder->path);
+    int led = is_led_to(task, folder->path);
+    int r = led < 0 ? led : 0;
+
+    if (r == 0 && is_new)
+        r = refs_add(&task->added, folder);
+    if (r == 0 && is_new && strcmp(status, "not_started") == 0)
+        r = refs_add(&task->fresh, folder);
+    if (r == 0 && strcmp(status, "in_progress") == 0)
+        r = refs_add(&task->importing, folder);
+    if (r == 0 && !led)
+        r = refs_add(&task->roots, folder);
+    if (r == 0 && glob_list_matches(&task->rules->ignore_directories, path_name(folder->path)))
+        r = refs_add(&task->always, folder);
+    return r;
+}
+
+static bool is_removed(const FoldersTask *task, const char *path)
+{
+    return find(task->before, path) && !find(task->now, path);
+}
+
+static int sort_removed(FoldersTask *task)
+{
+    for (size_t i = 0; task->before && i < task->before->count; i++) {
+        const SnapshotFolder *folder = &task->before->items[i];
+        CLEANUP_FREE char *above = NULL;
+        int r = 0;
+
+        if (find(task->now, folder->path))
+            continue;
+        above = path_parent(folder->path);
+        if (!above)
+            return error_trace(-ENOMEM);
+        if (!is_removed(task, above))
+            r = refs_add(&task->removed, folder);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int compare(FoldersTask *task, StoreFolders *rows)
+{
+    int r = snapshot_folders_new(rows->count, &task->now);
+
+    for (size_t i = 0; r == 0 && i < rows->count; i++) {
+        task->now->items[i].id = STEAL_PTR(rows->items[i].id);
+        task->now->items[i].path = STEAL_PTR(rows->items[i].path);
+    }
+    for (size_t i = 0; r == 0 && i < rows->count; i++)
+        r = sort_row(task, &task->now->items[i], rows->items[i].status);
+    return r == 0 ? sort_removed(task) : r;
+}
+
+static void forget_result(FoldersTask *task)
+{
+    FolderRefs *const refs[] = {&task->added,   &task->fresh, &task->importing,
+                                &task->removed, &task->roots, &task->always};
+
+    for (size_t i = 0; i < sizeof(refs) / sizeof(refs[0]); i++) {
+        free(refs[i]->items);
+        *refs[i] = (FolderRefs){0};
+    }
+    task->now = snapshot_folders_unref(task->now);
+}
+
+static int folders_work(StoreTask *store_task, Store *store)
+{
+    FoldersTask *task = CONTAINER_OF(store_task, FoldersTask, task);
+    CLEANUP(store_folders_done) StoreFolders rows = {0};
+    uint64_t begun = clock_now();
+    bool changed = false;
+    int r;
+
+    /* Watched before it is read: what is written from now on is heard of. */
+    file_watch_attach(task->watch, task->database);
+    r = store_poll(store, &changed);
+    task->changed |= changed;
+    if (r != 0 || (!task->changed && !task->force))
+        return r;
+    forget_result(task); /* of a try that found the database locked */
+    r = store_read_folders(store, &rows);
+    if (r == 0 && !task->before && !task->excluded)
+        r = store_read_excluded(store, &task->excluded, &task->n_excluded);
+    if (r == 0)
+        r = compare(task, &rows);
+    task->read = r == 0;
+    task->took = clock_now() - begun;
+    return r;
+}
+
+/* ---- held folders ---- */
+
+static uint64_t path_hash(const char *path)
+{
+    return hash_bytes(path, strlen(path), 1);
+}
+
+static HeldFolder *held_find(const Engine *engine, const char *path)
+{
+    for (HashNode *h = hash_first(&engine->held_folders, path_hash(path)); h; h = hash_next(h)) {
+        HeldFolder *held = CONTAINER_OF(h, HeldFolder, by_path);
+
+        if (strcmp(held->path, path) == 0)
+            return held;
+    }
+    return NULL;
+}
+
+bool folder_is_held(const Engine *engine, const char *path)
+{
+    return engine->held_folders.count > 0 && held_find(engine, path);
+}
+
+static void hold(Engine *engine, const char *path, uint64_t until)
+{
+    HeldFolder *held = held_find(engine, path);
+    Node *node = node_find(engine, path);
+
+    if (!held) {
+        held = calloc(1, sizeof(*held));
+        if (held)
+            held->path = strdup(path);
+        if (!held || !held->path ||
+            hash_insert(&engine->held_folders, &held->by_path, path_hash(path)) < 0) {
+            if (held)
+                free(held->path);
+            free(held);
+            return;
+        }
+    }
+    held->held_until = until;
+    held->seen = true;
+    if (node)
+        node->held = true;
+}
+
+static void held_free(Engine *engine, HeldFolder *held)
+{
+    hash_remove(&engine->held_folders, &held->by_path);
+    free(held->path);
+    free(held);
+}
+
+static void release(Engine *engine, HeldFolder *held)
+{
+    Node *node = node_find(engine, held->path);
+
+    held_free(engine, held);
+    if (!node)
+        return;
+    node->held = false;
+    scan_node(engine, node, false, false);
+}
+
+/* Releases those for which ends() says so; the table must not change while it is walked. */
+static void release_some(Engine *engine, bool (*ends)(const HeldFolder *held, uint64_t now))
+{
+    HeldFolder **ended = NULL;
+    size_t n = 0;
+    size_t capacity = 0;
+    uint64_t now = clock_now();
+
+    HASH_FOREACH (h, &engine->held_folders) {
+        HeldFolder *held = CONTAINER_OF(h, HeldFolder, by_path);
+
+        if (ends(held, now) && ARRAY_RESERVE(ended, capacity, n + 1) == 0)
+            ended[n++] = held;
+    }
+    for (size_t i = 0; i < n; i++)
+        release(engine, ended[i]);
+    free(ended);
+}
+
+static bool is_imported(const HeldFolder *held, uint64_t now UNUSED)
+{
+    return held->held_until == 0 && !held->seen;
+}
+
+static bool grace_is_over(const HeldFolder *held, uint64_t now)
+{
+    return held->held_until != 0 && held->held_until <= now;
+}
+
+static void arm_held_timer(Engine *engine)
+{
+    uint64_t next = UINT64_MAX;
+
+    HASH_FOREACH (h, &engine->held_folders) {
+        const HeldFolder *held = CONTAINER_OF(h, HeldFolder, by_path);
+
+        if (held->held_until != 0 && held->held_until < next)
+            next = held->held_until;
+    }
+    if (next != UINT64_MAX)
+        (void)timer_arm_at(&engine->held_timer, next);
+}
+
+static void held_timer_fired(Timer *timer)
+{
+    Engine *engine = CONTAINER_OF(timer, Engine, held_timer);
+
+    release_some(engine, grace_is_over);
+    arm_held_timer(engine);
+}
+
+static void update_held(Engine *engine, const FoldersTask *task)
+{
+    uint64_t grace = engine->config->sync_import_grace;
+
+    HASH_FOREACH (h, &engine->held_folders)
+        CONTAINER_OF(h, HeldFolder, by_path)->seen = false;
+    for (size_t i = 0; i < task->fresh.count && grace > 0; i++)
+        hold(engine, task->fresh.items[i]->path, clock_now() + grace);
+    for (size_t i = 0; i < task->importing.count; i++)
+        hold(engine, task->importing.items[i]->path, 0);
+    release_some(engine, is_imported);
+    arm_held_timer(engine);
+}
+
+/* ---- taking in what a reading found ---- */
+
+/* A folder that is wanted again is found from the directory that it is in. */
+static void scan_parent_of(Engine *engine, const char *path)
+{
+    CLEANUP_FREE char *parent = path_parent(path);
+    Node *node = parent ? node_find(engine, parent) : NULL;
+
+    if (node)
+        scan_name(engine, node, path_name(path));
+}
+
+static void take_added(Engine *engine, const FoldersTask *task)
+{
+    for (size_t i = 0; i < task->added.count && engine->n_excluded > 0; i++)
+        if (excluded_forget(engine, task->added.items[i]->path))
+            scan_parent_of(engine, task->added.items[i]->path);
+}
+
+static void take_removed(Engine *engine, const FoldersTask *task)
+{
+    for (size_t i = 0; i < task->removed.count; i++) {
+        const SnapshotFolder *folder = task->removed.items[i];
+        Node *node = own_gone_has(engine, folder->path) ? NULL : node_find(engine, folder->path);
+
+        if (!node || node->is_root)
+            continue;
+        log_event(LOG_LEVEL_NOTICE, LOG_EVENT_FOLDER_REMOVED, folder->id, folder->path,
+                  "%s was removed from the library by another program: no longer watched",
+                  folder->path);
+        excluded_add(engine, folder->path);
+        tree_remove(engine->tree, node);
+    }
+}
+
+static void take_always(Engine *engine, const FoldersTask *task)
+{
+    for (size_t i = 0; i < engine->n_always; i++)
+        free(engine->always[i]);
+    free(engine->always);
+    engine->n_always = 0;
+    engine->always = calloc(task->always.count + 1, sizeof(char *));
+    for (size_t i = 0; engine->always && i < task->always.count; i++) {
+        engine->always[engine->n_always] = strdup(task->always.items[i]->path);
+        engine->n_always += engine->always[engine->n_always] != NULL;
+    }
+}
+
+static void take_in(Engine *engine, FoldersTask *task)
+{
+    if (!task->before) {
+        engine->excluded = STEAL_PTR(task->excluded);
+        engine->n_excluded = task->n_excluded;
+        task->n_excluded = 0;
+    }
+    take_added(engine, task);
+    take_removed(engine, task);
+    own_gone_sweep(engine, task->number);
+    take_always(engine, task);
+    (void)rules_build(engine);
+    update_held(engine, task);
+    roots_update(engine, task->roots.items, task->roots.count);
+    (void)snapshot_folders_unref(engine->folders);
+    engine->folders = snapshot_folders_ref(task->now);
+    engine->folders_known = true;
+    engine->snapshot_dirty = true;
+}
+
+/* ---- when it is read ---- */
+
+static void arm_folders_timer(Engine *engine)
+{
+    uint64_t delay = file_watch_works(&engine->database_watch) ? OWN_INTERVAL : POLL_INTERVAL;
+
+    if (!engine->running || timer_is_armed(&engine->folders_timer))
+        return;
+    if (engine->folders_stale || !engine->database_connected ||
+        !file_watch_works(&engine->database_watch))
+        (void)timer_arm_in(&engine->folders_timer, delay);
+}
+
+static void folders_finish(StoreTask *store_task)
+{
+    FoldersTask *task = CONTAINER_OF(store_task, FoldersTask, task);
+    Engine *engine = store_task->engine;
+
+    engine->folders_reading = false;
+    if (!store_task_cancelled(store_task) && store_task->result == 0) {
+        uint64_t rest = task->took * 10;
+
+        engine->folders_rest = clock_now() + (rest < REST_MOST ? rest : REST_MOST);
+        if (task->read && engine->running)
+            take_in(engine, task);
+        engine->folders_read++;
+    }
+    forget_result(task);
+    (void)snapshot_folders_unref(task->before);
+    (void)rules_unref(task->rules);
+    for (size_t i = 0; i < task->n_excluded; i++)
+        free(task->excluded[i]);
+    free(task->excluded);
+    free(task);
+    if (engine->folders_read_again) {
+        engine->folders_read_again = false;
+        folders_poll(engine, true);
+    }
+    arm_folders_timer(engine);
+    engine_changed(engine);
+}
+
+/* folders_poll() - read the folders table if another program, or we ourselves, changed it */
+void folders_poll(Engine *engine, bool force)
+{
+    FoldersTask *task;
+
+    if (engine->folders_reading) {
+        engine->folders_read_again |= force;
+        return;
+    }
+    task = calloc(1, sizeof(*task));
+    if (!task)
+        return;
+    task->number = ++engine->folders_begun;
+    task->force = force || engine->folders_stale || !engine->folders_known;
+    task->database = engine->config->database_path;
+    task->watch = &engine->database_watch;
+    task->rules = rules_ref(engine->rules);
+    task->before = engine->folders_known ? snapshot_folders_ref(engine->folders) : NULL;
+    task->task.work = folders_work;
+    task->task.finish = folders_finish;
+    engine->folders_reading = true;
+    engine->folders_stale = false;
+    store_task_submit(&task->task, engine, WORKER_PRIORITY_HIGH);
+}
+
+static void folders_timer_fired(Timer *timer)
+{
+    Engine *engine = CONTAINER_OF(timer, Engine, folders_timer);
+
+    folders_poll(engine, false);
+    arm_folders_timer(engine);
+}
+
+static void database_written(FileWatch *watch)
+{
+    Engine *engine = CONTAINER_OF(watch, Engine, database_watch);
+
+    if (!engine->running)
+        return;
+    if (clock_now() < engine->folders_rest)
+        (void)timer_arm_at(&engine->folders_timer, engine->folders_rest);
+    else
+        folders_poll(engine, false);
+}
+
+/* ---- rules ---- */
+
+static int add_own(Rules *rules, const char *path, bool parent)
+{
+    CLEANUP_FREE char *above = parent ? path_parent(path) : NULL;
+
+    if (parent && !above)
+        return -ENOMEM;
+    return rules_add_own(rules, parent ? above : path);
+}
+
+/* The backend's own directory of key frames stands beside that of the database. */
+static int add_video_frames(Rules *rules, const char *database)
+{
+    CLEANUP_FREE char *dir = path_parent(database);
+    CLEANUP_FREE char *data = dir ? path_parent(dir) : NULL;
+    CLEANUP_FREE char *frames = data ? path_join(data, "video_frames") : NULL;
+
+    return frames ? rules_add_own(rules, frames) : -ENOMEM;
+}
+
+/* rules_build() - put the rules together anew; scans under way keep the older ones */
+int rules_build(Engine *engine)
+{
+    const Config *config = engine->config;
+    Rules *rules;
+    int r = rules_new(config->watch_ignore, config->watch_ignore_files, &rules);
+
+    if (r < 0)
+        return error_trace(r);
+    r = add_own(rules, config->database_path, true);
+    if (r == 0)
+        r = add_own(rules, config->thumbnails_directory, false);
+    if (r == 0)
+        r = add_own(rules, config->state_directory, false);
+    if (r == 0)
+        r = add_video_frames(rules, config->database_path);
+    for (size_t i = 0; r == 0 && i < engine->n_always; i++)
+        r = rules_add_always(rules, engine->always[i]);
+    for (size_t i = 0; r == 0 && i < engine->n_excluded; i++)
+        r = rules_add_excluded(rules, engine->excluded[i]);
+    if (r < 0) {
+        (void)rules_unref(rules);
+        return error_trace(r);
+    }
+    rules_sort(rules);
+    (void)rules_unref(engine->rules);
+    engine->rules = rules;
+    return 0;
+}
+
+int folders_init(Engine *engine)
+{
+    int r;
+
+    list_init(&engine->own_gone);
+    timer_init(&engine->folders_timer, engine->timers, folders_timer_fired);
+    timer_init(&engine->held_timer, engine->timers, held_timer_fired);
+    r = file_watch_init(&engine->database_watch, engine->loop, engine->timers,
+                        engine->config->database_path, database_written);
+    return r < 0 ? error_trace(r) : rules_build(engine);
+}
+
+void folders_done(Engine *engine)
+{
+    timer_disarm(&engine->folders_timer);
+    timer_disarm(&engine->held_timer);
+    file_watch_done(&engine->database_watch);
+    for (size_t i = 0; i < engine->held_folders.n_buckets; i++)
+        while (engine->held_folders.buckets[i])
+            held_free(engine, CONTAINER_OF(engine->held_folders.buckets[i], HeldFolder, by_path));
+    hash_done(&engine->held_folders);
+    for (size_t i = 0; i < engine->n_always; i++)
+        free(engine->always[i]);
+    free(engine->always);
+    excluded_done(engine);
+    engine->rules = rules_unref(engine->rules);
+    engine->folders = snapshot_folders_unref(engine->folders);
+}

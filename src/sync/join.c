@@ -1,0 +1,168 @@
+/*
+ * Comparing listings with rows
+ *
+ * A slice of a scan brings the listings of some directories. Here the store's thread compares them
+ * with the rows, and every name that differs becomes a pending change.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/engine-private.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+typedef struct Join {
+    StoreTask task;
+    Scan *scan;
+    JoinDirectory *directories;
+    size_t count;
+    size_t next;
+} Join;
+
+static bool knows_inode(void *context, const FileStamp *stamp, const char *id)
+{
+    StoreRows rows = {0};
+    bool other = false;
+
+    if (store_read_inode(context, stamp->dev, stamp->ino, &rows) != 0)
+        return true; /* to be looked at closer */
+    for (size_t i = 0; i < rows.count; i++)
+        other |= strcmp(rows.items[i].id, id) != 0;
+    store_rows_done(&rows);
+    return other;
+}
+
+static int join_directory(JoinDirectory *directory, Store *store)
+{
+    int r = store_read_directory(store, directory->path, &directory->rows);
+
+    if (r != 0)
+        return r;
+    r = reconcile_directory(directory->listing, &directory->rows, directory->is_root, knows_inode,
+                            store, &directory->result);
+    if (r < 0)
+        return r;
+    return 0;
+}
+
+/* Store's thread. A join that found the database locked goes on where it stopped. */
+static int join_work(StoreTask *task, Store *store)
+{
+    Join *join = CONTAINER_OF(task, Join, task);
+    uint64_t begun = clock_now();
+    int r = store_read_begin(store);
+
+    while (r == 0 && join->next < join->count) {
+        r = join_directory(&join->directories[join->next], store);
+        if (r == 0)
+            join->next++;
+        if (r == 0 && clock_now() - begun > 20 * CLOCK_US_PER_MS) {
+            store_read_end(store);
+            begun = clock_now();
+            r = store_read_begin(store);
+        }
+    }
+    store_read_end(store);
+    for (size_t i = 0; r == 0 && i < join->count; i++) {
+        ReconcileResult *result = &join->directories[i].result;
+
+        if (result->n_stamps > 0)
+            (void)store_write(store, result->stamps, result->n_stamps);
+    }
+    return r;
+}
+
+static void join_free(Join *join)
+{
+    for (size_t i = 0; i < join->count; i++) {
+        JoinDirectory *directory = &join->directories[i];
+
+        reconcile_result_done(&directory->result);
+        store_directory_done(&directory->rows);
+        (void)listing_free(directory->listing);
+        (void)node_unref(directory->node);
+        free(directory->path);
+    }
+    free(join->directories);
+    free(join);
+}
+
+static void join_apply(Engine *engine, JoinDirectory *directory)
+{
+    ReconcileResult *result = &directory->result;
+
+    engine->counters.files_unchanged += result->n_unchanged;
+    if (directory->node->detached || result->verdict != RECONCILE_VERDICT_TRUSTED)
+        return;
+    if (result->folder_differs) {
+        Write *write = batch_new(STORE_OP_FOLDER_ENSURE, directory->node, "");
+
+        if (write) {
+            write->op.mtime = directory->listing->mtime;
+            write->op.has_volume = true;
+            write->op.volume = directory->listing->volume;
+            batch_add(engine, write);
+        }
+    }
+    /* A round may have seen a later one since the listing was made. */
+    if (directory->node->mtime != INT64_MIN && directory->node->mtime != directory->listing->mtime)
+        (void)engine_touch(engine, directory->node, "", CHANGE_WAIT_NONE);
+    directory->node->mtime = directory->listing->mtime;
+    for (size_t i = 0; i < result->n_names; i++)
+        if (!engine_touch(engine, directory->node, result->names[i], CHANGE_WAIT_NONE))
+            return; /* no room: it is listed again when there is */
+}
+
+static void joined(StoreTask *task)
+{
+    Join *join = CONTAINER_OF(task, Join, task);
+    Engine *engine = task->engine;
+    Scan *scan = join->scan;
+    bool ok = !store_task_cancelled(task) && task->result == 0;
+    bool trusted = true;
+
+    engine->n_joins--;
+    scan->n_joins--;
+    for (size_t i = 0; i < join->count && ok; i++) {
+        JoinDirectory *directory = &join->directories[i];
+
+        join_apply(engine, directory);
+        if (directory->listing->id == 1)
+            trusted = directory->result.verdict == RECONCILE_VERDICT_TRUSTED;
+    }
+    join_free(join);
+    scan_joined(scan, ok, trusted);
+    engine_changed(engine);
+}
+
+/*
+ * join_start() - have the store's thread compare listings with their rows
+ * @directories: count of them, taken over; their differences become pending changes
+ *
+ * scan_joined() is called when it is done.
+ */
+void join_start(Scan *scan, JoinDirectory *directories, size_t count)
+{
+    Engine *engine = scan->engine;
+    Join *join = calloc(1, sizeof(*join));
+
+    if (!join) { /* compared another time */
+        for (size_t i = 0; i < count; i++) {
+            dirty_add(engine, directories[i].node, true);
+            (void)listing_free(directories[i].listing);
+            (void)node_unref(directories[i].node);
+            free(directories[i].path);
+        }
+        free(directories);
+        return;
+    }
+    join->scan = scan;
+    join->directories = directories;
+    join->count = count;
+    join->task.work = join_work;
+    join->task.finish = joined;
+    scan->n_joins++;
+    engine->n_joins++;
+    engine->counters.joins++;
+    store_task_submit(&join->task, engine, WORKER_PRIORITY_LOW);
+}
