@@ -61,17 +61,12 @@ int database_open(Database *database, const char *path, int flags)
 /* database_forget_statements() - finalizes all kept statements, for a schema that has changed */
 void database_forget_statements(Database *database)
 {
-    HashTable *table = &database->statements;
+    for (HashNode *node; (node = hash_any(&database->statements));) {
+        DatabaseStatement *statement = (DatabaseStatement *)(void *)node;
 
-    for (size_t i = 0; i < table->n_buckets; i++) {
-        while (table->buckets[i]) {
-            HashNode *node = table->buckets[i];
-            DatabaseStatement *statement = (DatabaseStatement *)(void *)node;
-
-            hash_remove(table, node);
-            (void)sqlite3_finalize(statement->handle);
-            free(statement);
-        }
+        hash_remove(&database->statements, node);
+        (void)sqlite3_finalize(statement->handle);
+        free(statement);
     }
 }
 

@@ -50,16 +50,11 @@ static uint64_t text_hash(const char *text)
 
 static void status_done(Status *status)
 {
-    HashTable *frames = &status->frames;
-
-    for (size_t i = 0; i < frames->n_buckets; i++)
-        while (frames->buckets[i]) {
-            StatusFrame *frame = (StatusFrame *)(void *)frames->buckets[i];
-
-            hash_remove(frames, &frame->node);
-            free(frame);
-        }
-    hash_done(frames);
+    for (HashNode *node; (node = hash_any(&status->frames));) {
+        hash_remove(&status->frames, node);
+        free((StatusFrame *)(void *)node);
+    }
+    hash_done(&status->frames);
     hash_done(&status->by_id);
     free(status->counts);
     store_folders_done(&status->folders);

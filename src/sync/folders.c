@@ -549,9 +549,8 @@ void folders_done(Engine *engine)
     timer_disarm(&engine->folders_timer);
     timer_disarm(&engine->held_timer);
     file_watch_done(&engine->database_watch);
-    for (size_t i = 0; i < engine->held_folders.n_buckets; i++)
-        while (engine->held_folders.buckets[i])
-            held_free(engine, CONTAINER_OF(engine->held_folders.buckets[i], HeldFolder, by_path));
+    for (HashNode *h; (h = hash_any(&engine->held_folders));)
+        held_free(engine, CONTAINER_OF(h, HeldFolder, by_path));
     hash_done(&engine->held_folders);
     for (size_t i = 0; i < engine->n_always; i++)
         free(engine->always[i]);

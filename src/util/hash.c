@@ -6,12 +6,7 @@
 
 #include "util/hash.h"
 
-#include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <xxhash.h>
-
-#define HASH_MIN_BUCKETS 16
 
 /* hash_bytes() - the hash of some bytes (XXH3), not stable across versions: for memory only */
 uint64_t hash_bytes(const void *data, size_t size, uint64_t seed)
@@ -19,33 +14,36 @@ uint64_t hash_bytes(const void *data, size_t size, uint64_t seed)
     return XXH3_64bits_withSeed(data, size, seed);
 }
 
-static HashNode **hash_bucket(const HashTable *table, uint64_t hash)
+/* Moves the entries that belong there from the bucket that was split to the new one. */
+static void hash_split(const HashTable *table, const BucketPair *pair)
 {
-    return &table->buckets[hash & (table->n_buckets - 1)];
+    HashNode *node = *pair->low;
+
+    *pair->low = NULL;
+    while (node) {
+        HashNode *next = node->next;
+        void **bucket = buckets_slot(&table->buckets, node->hash);
+
+        node->next = *bucket;
+        *bucket = node;
+        node = next;
+    }
 }
 
-static int hash_grow(HashTable *table)
+static void hash_shrink(HashTable *table)
 {
-    size_t n = table->n_buckets ? table->n_buckets * 2 : HASH_MIN_BUCKETS;
-    HashTable grown = {.n_buckets = n, .buckets = calloc(n, sizeof(HashNode *))};
+    BucketPair pair;
 
-    if (!grown.buckets)
-        return -ENOMEM;
-    for (size_t i = 0; i < table->n_buckets; i++) {
-        HashNode *node = table->buckets[i];
+    if (buckets_shrink(&table->buckets, &pair) == 0)
+        return;
+    while (*pair.high) {
+        HashNode *node = *pair.high;
 
-        while (node) {
-            HashNode *next = node->next, **bucket = hash_bucket(&grown, node->hash);
-
-            node->next = *bucket;
-            *bucket = node;
-            node = next;
-        }
+        *pair.high = node->next;
+        node->next = *pair.low;
+        *pair.low = node;
     }
-    free(table->buckets);
-    table->buckets = grown.buckets;
-    table->n_buckets = n;
-    return 0;
+    buckets_drop_last(&table->buckets);
 }
 
 /*
@@ -59,11 +57,18 @@ static int hash_grow(HashTable *table)
  */
 int hash_insert(HashTable *table, HashNode *node, uint64_t hash)
 {
-    HashNode **bucket;
+    BucketPair pair;
+    void **bucket;
 
-    if (table->count >= table->n_buckets && hash_grow(table) < 0 && table->n_buckets == 0)
-        return -ENOMEM;
-    bucket = hash_bucket(table, hash);
+    if (table->count >= table->buckets.count) {
+        int r = buckets_grow(&table->buckets, &pair);
+
+        if (r < 0 && table->buckets.count == 0)
+            return r;
+        if (r > 0)
+            hash_split(table, &pair);
+    }
+    bucket = buckets_slot(&table->buckets, hash);
     node->hash = hash;
     node->next = *bucket;
     *bucket = node;
@@ -74,13 +79,34 @@ int hash_insert(HashTable *table, HashNode *node, uint64_t hash)
 /* hash_remove() - take a node, which must be in it, out of the table */
 void hash_remove(HashTable *table, HashNode *node)
 {
-    HashNode **at = hash_bucket(table, node->hash);
+    void **bucket = buckets_slot(&table->buckets, node->hash);
+    HashNode *at = *bucket;
 
-    while (*at != node)
-        at = &(*at)->next;
-    *at = node->next;
+    if (at == node) {
+        *bucket = node->next;
+    } else {
+        while (at->next != node)
+            at = at->next;
+        at->next = node->next;
+    }
     node->next = NULL;
     table->count--;
+    /* Two for one, so that it keeps up when it began with far too many. */
+    for (int i = 0; i < 2 && table->buckets.count / 2 > table->count; i++)
+        hash_shrink(table);
+}
+
+/* hash_any() - some node, for emptying a table; NULL when it is empty */
+HashNode *hash_any(const HashTable *table)
+{
+    /* From the end: the table shrinks from there, so that the search stays short. */
+    for (size_t i = table->buckets.count; i-- > 0 && table->count > 0;) {
+        HashNode *node = *buckets_at(&table->buckets, i);
+
+        if (node)
+            return node;
+    }
+    return NULL;
 }
 
 /* hash_first() - the first node of that hash, or NULL; its key may still be another */
@@ -88,9 +114,9 @@ HashNode *hash_first(const HashTable *table, uint64_t hash)
 {
     HashNode *node;
 
-    if (table->n_buckets == 0)
+    if (table->buckets.count == 0)
         return NULL;
-    node = *hash_bucket(table, hash);
+    node = *buckets_slot(&table->buckets, hash);
     while (node && node->hash != hash)
         node = node->next;
     return node;
@@ -109,6 +135,6 @@ HashNode *hash_next(const HashNode *node)
 /* hash_done() - free the buckets; the nodes belong to their owners. The table can be used again. */
 void hash_done(HashTable *table)
 {
-    free(table->buckets);
+    buckets_done(&table->buckets);
     *table = (HashTable){0};
 }

@@ -7,9 +7,24 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "util/cleanup.h"
 #include "util/hash.h"
 #include "util/list.h"
+
+/* Takes the place of the C library's: the list of segments cannot grow while this is set. */
+static bool no_memory;
+
+void *reallocarray(void *block, size_t n, size_t size)
+{
+    if (no_memory) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(block, n * size);
+}
 
 typedef struct Entry {
     HashNode node;
@@ -94,6 +109,68 @@ static void test_foreach(void **state UNUSED)
     assert_int_equal(hash_insert(&table, &entries[0].node, 1), 0);
 }
 
+/* Grows and shrinks one bucket at a time, over several powers of two, and finds everything. */
+static void test_grows_and_shrinks(void **state UNUSED)
+{
+    enum { N = 5000 };
+    CLEANUP(hash_done) HashTable table = {0};
+    CLEANUP_FREE Entry *entries = calloc(N, sizeof(Entry));
+    size_t memory;
+    size_t n = 0;
+
+    for (int i = 0; i < N; i++) {
+        size_t before = table.buckets.count;
+
+        assert_int_equal(hash_insert(&table, &entries[i].node, hash_of(i)), 0);
+        entries[i].key = i;
+        assert_true(table.buckets.count <= before + 1 || before == 0);
+        for (int k = 0; k <= i; k += 1 + i / 16)
+            assert_ptr_equal(find(&table, k, hash_of(k)), &entries[k]);
+    }
+    assert_int_equal(table.buckets.count, N);
+    memory = table.buckets.memory;
+    assert_true(memory >= N * sizeof(void *) && memory < 2 * N * sizeof(void *));
+    for (int i = 0; i < N; i++) {
+        hash_remove(&table, &entries[i].node);
+        assert_null(find(&table, i, hash_of(i)));
+        for (int k = i + 1; k < N; k += 1 + (N - i) / 16)
+            assert_ptr_equal(find(&table, k, hash_of(k)), &entries[k]);
+    }
+    assert_true(table.buckets.memory < memory / 4);
+    assert_null(hash_any(&table));
+    for (int i = 0; i < N; i++)
+        assert_int_equal(hash_insert(&table, &entries[i].node, hash_of(i)), 0);
+    for (HashNode *node; (node = hash_any(&table)); n++)
+        hash_remove(&table, node);
+    assert_int_equal(n, N);
+}
+
+static void test_out_of_memory(void **state UNUSED)
+{
+    enum { N = 5000 };
+    CLEANUP(hash_done) HashTable table = {0};
+    CLEANUP_FREE Entry *entries = calloc(N, sizeof(Entry));
+    size_t full;
+
+    no_memory = true;
+    assert_int_equal(hash_insert(&table, &entries[0].node, hash_of(0)), -ENOMEM);
+    assert_int_equal(table.count, 0);
+    assert_null(hash_first(&table, hash_of(0)));
+    for (int i = 0; i < N; i++) {
+        no_memory = i > 0;
+        entries[i].key = i;
+        assert_int_equal(hash_insert(&table, &entries[i].node, hash_of(i)), 0);
+    }
+    full = table.buckets.count;
+    assert_true(full < N); /* chains are longer, nothing is lost */
+    for (int i = 0; i < N; i++)
+        assert_ptr_equal(find(&table, i, hash_of(i)), &entries[i]);
+    no_memory = false;
+    hash_remove(&table, &entries[0].node);
+    assert_int_equal(hash_insert(&table, &entries[0].node, hash_of(0)), 0);
+    assert_int_equal(table.buckets.count, full + 1);
+}
+
 static void test_bytes(void **state UNUSED)
 {
     assert_true(hash_bytes("abc", 3, 0) == hash_bytes("abcd", 3, 0));
@@ -107,6 +184,8 @@ int main(void)
         cmocka_unit_test(test_insert_find_remove),
         cmocka_unit_test(test_equal_hashes),
         cmocka_unit_test(test_foreach),
+        cmocka_unit_test(test_grows_and_shrinks),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_bytes),
     };
 
