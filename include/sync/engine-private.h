@@ -106,12 +106,12 @@ typedef struct Scan {
     Volume *volume;
     Node **nodes; /* by Listing.id; referenced; NULL where there is none */
     size_t n_nodes, nodes_capacity;
-    uint64_t walk_begun; /* clock_now() when the present slice was asked for */
-    unsigned n_joins;    /* slices under comparison */
-    bool waiting;        /* for its turn: too many joins, or a verdict on its root */
-    bool shallow;        /* only the start: a directory that was put off */
-    bool names_only;     /* watch all of a root before its files are looked at */
-    bool is_mount;       /* the start is a mount point */
+    uint64_t moves_begun; /* Tree.n_moves when the present slice was asked for */
+    unsigned n_joins;     /* slices under comparison */
+    bool waiting;         /* for its turn: too many joins, or a verdict on its root */
+    bool shallow;         /* only the start: a directory that was put off */
+    bool names_only;      /* watch all of a root before its files are looked at */
+    bool is_mount;        /* the start is a mount point */
 } Scan;
 
 typedef struct DirtyNode {

@@ -29,7 +29,7 @@ typedef struct Doubt {
     Node *known;    /* referenced: where it was */
     Node *parent;   /* referenced: where it is now; NULL: it is a root */
     char *name;     /* in parent; of a root the path */
-    uint64_t begun; /* clock_now() */
+    uint64_t begun; /* Tree.n_moves */
 } Doubt;
 
 static void doubt_free(Doubt *doubt)
@@ -102,7 +102,7 @@ static void doubt_decide(Doubt *doubt, bool still_there)
     }
     if (doubt->parent->detached)
         return;
-    if (known->detached || known->moved >= doubt->begun) {
+    if (known->detached || node_moved_since(engine->tree, known, doubt->begun)) {
         scan_name(engine, doubt->parent, doubt->name); /* events came meanwhile */
     } else if (still_there) {
         make_alias(engine, doubt->parent, doubt->name);
@@ -139,7 +139,7 @@ static void doubt_start(Engine *engine, Node *known, Node *parent, const char *n
     doubt->known = node_ref(known);
     doubt->parent = parent ? node_ref(parent) : NULL;
     doubt->name = strdup(name);
-    doubt->begun = clock_now();
+    doubt->begun = engine->tree->n_moves;
     probe_job_init(&doubt->probe, doubt_looked);
     if (!doubt->name ||
         probe_job_add_directory(&doubt->probe, path, known->dev, known->ino, &directory) < 0) {
@@ -180,7 +180,8 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
     if (known) {
         /* Events that are newer than the listing have moved it already; and a directory that is
          * found inside itself is looked at once. */
-        if (known->moved < scan->walk_begun && !node_is_within(parent, known))
+        if (!node_moved_since(engine->tree, known, scan->moves_begun) &&
+            !node_is_within(parent, known))
             doubt_start(engine, known, parent, name);
         return NULL;
     }
@@ -290,8 +291,8 @@ static void check_children(Scan *scan, Node *node, const Listing *listing)
     Engine *engine = scan->engine;
 
     for (Node *child = node->first_child; child; child = child->next)
-        if (!lists_child(listing, child->name))
-            (void)engine_touch(engine, node, child->name, CHANGE_WAIT_NONE);
+        if (!lists_child(listing, node_name(child)))
+            (void)engine_touch(engine, node, node_name(child), CHANGE_WAIT_NONE);
     for (size_t i = 0; scan->shallow && i < listing->n_children; i++) {
         if (tree_child(engine->tree, node, listing->children[i]))
             continue;
@@ -337,7 +338,7 @@ Node *attach_listing(Scan *scan, Listing *listing)
     if (listing->id == 1)
         take_mount(engine, scan, node);
     if (listing->ino != 0) {
-        node->dev = listing->dev;
+        node->dev = (uint32_t)listing->dev;
         node->ino = listing->ino;
     }
     if (listing->ino != 0)

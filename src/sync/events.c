@@ -207,7 +207,7 @@ void engine_node_missing(Engine *engine, Node *node)
     if (!node->parent)
         root_lost(engine, node);
     else
-        (void)engine_touch(engine, node->parent, node->name, CHANGE_WAIT_SETTLE);
+        (void)engine_touch(engine, node->parent, node_name(node), CHANGE_WAIT_SETTLE);
 }
 
 /* events_listener() - what the engine gives to its watcher */

@@ -36,9 +36,9 @@ static char *rows_path(const Engine *engine, const Node *node)
     if (move)
         return strdup(move->rows_path);
     if (!node->parent)
-        return strdup(node->name);
+        return strdup(node_name(node));
     above = rows_path(engine, node->parent);
-    return above ? path_join(above, node->name) : NULL;
+    return above ? path_join(above, node_name(node)) : NULL;
 }
 
 Move *move_free(Move *move)

@@ -138,7 +138,7 @@ static void scan_end(Scan *scan)
 static void scan_submit(Scan *scan)
 {
     scan->waiting = false;
-    scan->walk_begun = clock_now();
+    scan->moves_begun = scan->engine->tree->n_moves;
     volume_submit(scan->engine, scan->volume, &scan->walk.job);
 }
 

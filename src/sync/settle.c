@@ -189,7 +189,7 @@ static char *counters_json(Engine *engine, const StoreCounters *store)
     put(object, "overflows", watch->overflows);
     put(object, "watches", engine->tree->n_watched);
     put(object, "nodes", engine->tree->n_nodes);
-    put(object, "node_bytes", engine->tree->memory);
+    put(object, "node_bytes", tree_memory(engine->tree));
     put(object, "pending", engine->pending.count);
     put(object, "held", !list_is_empty(&engine->pending.held));
     put(object, "rounds", own->rounds);

@@ -6,55 +6,107 @@
  * needs one.
  *
  * Nodes are found in two ways: by watch descriptor (an event names nothing else) and by parent and
- * name (an event in a directory names its child). Both are intrusive hash tables; the kernel hands
- * out watch descriptors cyclically up to INT_MAX, so an array indexed by them would grow for ever
- * in a library whose directories come and go.
+ * name (an event in a directory names its child).
  *
  * A node is counted: pending changes refer to the directory they happened in. A node that leaves
  * the tree is `detached`; whoever still holds it finds that out and lets go.
+ *
+ * A node and its name are one block of memory: 112 bytes of malloc(3) for a name of up to 16
+ * bytes, and 16 more in the two indexes. Others hold pointers to a node, so it cannot move when a
+ * longer name comes; that one goes to a block of its own.
  */
 #include "watch/tree.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/clock.h"
 #include "util/error.h"
-#include "util/list.h"
-
-static uint64_t name_hash(const Node *parent, const char *name)
-{
-    return hash_bytes(name, strlen(name), (uint64_t)(uintptr_t)parent);
-}
-
-static uint64_t wd_hash(int wd)
-{
-    return hash_bytes(&wd, sizeof(wd), 0);
-}
 
 /* tree_init() - prepare an empty tree; unwatch is called with owner for every watch that ends */
 void tree_init(Tree *tree, TreeUnwatch unwatch, void *owner)
 {
-    *tree = (Tree){.unwatch = unwatch, .owner = owner};
+    *tree = (Tree){
+        .names.key = NODE_KEY_NAME, .wds.key = NODE_KEY_WD, .unwatch = unwatch, .owner = owner};
 }
 
 void tree_done(Tree *tree)
 {
     assert(tree->n_nodes == 0);
-    hash_done(&tree->names);
-    hash_done(&tree->wds);
+    node_index_done(&tree->names);
+    node_index_done(&tree->wds);
+}
+
+/* tree_memory() - bytes that the tree takes: nodes, names and indexes */
+size_t tree_memory(const Tree *tree)
+{
+    return tree->node_memory + tree->names.buckets.memory + tree->wds.buckets.memory;
+}
+
+/* ---- names ---- */
+
+/* malloc(3) of glibc hands out multiples of 16 bytes and keeps 8 of them. */
+#define CHUNK        16
+#define CHUNK_HEADER sizeof(size_t)
+#define OWN          offsetof(Node, own)
+
+static char *outside_name(const Node *node)
+{
+    char *name;
+
+    if (!node->outside)
+        return NULL;
+    memcpy(&name, node->own, sizeof(name));
+    return name;
+}
+
+/* node_name() - its name in its parent, a root's whole path; valid until it is relinked or freed */
+const char *node_name(const Node *node)
+{
+    return node->outside ? outside_name(node) : node->own;
+}
+
+/* outside: the name in a block of its own, taken over; NULL when it fits into the node. */
+static void name_set(Node *node, const char *name, char *outside)
+{
+    char *old = outside_name(node);
+
+    if (outside)
+        memcpy(node->own, &outside, sizeof(outside));
+    else
+        memmove(node->own, name, strlen(name) + 1);
+    node->outside = outside != NULL;
+    free(old);
 }
 
 static size_t node_size(const Node *node)
 {
-    return sizeof(Node) + strlen(node->name) + 1;
+    size_t size = malloc_usable_size((void *)node) + CHUNK_HEADER;
+
+    return node->outside ? size + malloc_usable_size(outside_name(node)) + CHUNK_HEADER : size;
+}
+
+static Node *node_alloc(const char *name)
+{
+    size_t length = strlen(name);
+    /* Not less than a pointer, and the chunk's last byte is of use, if not for this name. */
+    size_t size = OWN + (length + 1 > sizeof(char *) ? length + 1 : sizeof(char *)) + CHUNK_HEADER;
+    Node *node;
+
+    size = (size + CHUNK - 1) / CHUNK * CHUNK - CHUNK_HEADER;
+    node = calloc(1, size);
+    if (!node)
+        return NULL;
+    node->room = (uint8_t)(size - OWN - 1 < UINT8_MAX ? size - OWN - 1 : UINT8_MAX);
+    memcpy(node->own, name, length + 1);
+    return node;
 }
 
 static int node_new(Tree *tree, Node *parent, const char *name, Node **ret_node)
 {
-    Node *node = calloc(1, sizeof(Node));
+    Node *node = node_alloc(name);
     int r;
 
     if (!node)
@@ -63,19 +115,18 @@ static int node_new(Tree *tree, Node *parent, const char *name, Node **ret_node)
     node->refs = 1;
     node->mtime = INT64_MIN;
     node->parent = parent;
-    node->name = strdup(name);
-
-    r = node->name ? hash_insert(&tree->names, &node->by_name, name_hash(parent, name)) : -ENOMEM;
+    r = node_index_insert(&tree->names, node);
     if (r < 0) {
-        free(node->name);
         free(node);
         return error_trace(r);
     }
     tree->n_nodes++;
-    tree->memory += node_size(node);
+    tree->node_memory += node_size(node);
     *ret_node = node;
     return 0;
 }
+
+/* ---- links ---- */
 
 static void link_child(Node *parent, Node *node)
 {
@@ -138,16 +189,18 @@ int tree_set_wd(Tree *tree, Node *node, int wd)
     if (other)
         (void)tree_set_wd(tree, other, -1);
     if (node->wd >= 0) {
-        hash_remove(&tree->wds, &node->by_wd);
+        node_index_remove(&tree->wds, node);
         tree->n_watched--;
         node->wd = -1;
     }
     if (wd < 0)
         return 0;
-    r = hash_insert(&tree->wds, &node->by_wd, wd_hash(wd));
-    if (r < 0)
-        return error_trace(r);
     node->wd = wd;
+    r = node_index_insert(&tree->wds, node);
+    if (r < 0) {
+        node->wd = -1;
+        return error_trace(r);
+    }
     tree->n_watched++;
     return 0;
 }
@@ -159,12 +212,12 @@ static void detach(Tree *tree, Node *node)
     (void)tree_set_wd(tree, node, -1);
     if (wd >= 0 && tree->unwatch)
         tree->unwatch(tree->owner, wd);
-    hash_remove(&tree->names, &node->by_name);
+    node_index_remove(&tree->names, node);
     unlink_child(node);
     node->parent = NULL;
     node->detached = true;
     tree->n_nodes--;
-    tree->memory -= node_size(node);
+    tree->node_memory -= node_size(node);
     node_unref(node);
 }
 
@@ -202,54 +255,58 @@ void tree_remove(Tree *tree, Node *node)
 int tree_move(Tree *tree, Node *node, Node *parent, const char *name)
 {
     Node *victim = tree_child(tree, parent, name);
-    char *copy;
+    char *outside = NULL;
 
     if (victim == node)
         return 0;
     if (node_is_within(parent, node) || node->is_root)
         return TREE_E_CYCLE;
-    copy = strdup(name);
-    if (!copy)
-        return error_trace(-ENOMEM);
+    if (strlen(name) > node->room) {
+        outside = strdup(name);
+        if (!outside)
+            return error_trace(-ENOMEM);
+    }
     if (victim)
         tree_remove(tree, victim);
-
-    hash_remove(&tree->names, &node->by_name);
+    node_index_remove(&tree->names, node);
     unlink_child(node);
-    tree->memory -= node_size(node);
-    free(node->name);
-    node->name = copy;
-    tree->memory += node_size(node);
+    tree->node_memory -= node_size(node);
+    name_set(node, name, outside);
+    tree->node_memory += node_size(node);
     link_child(parent, node);
-    node->moved = clock_now();
-    /* The table had room a moment ago; inserting what was just removed cannot fail. */
-    return hash_insert(&tree->names, &node->by_name, name_hash(parent, name));
+    node->moved = (uint32_t)++tree->n_moves;
+    /* The index had room a moment ago; inserting what was just removed cannot fail. */
+    return node_index_insert(&tree->names, node);
 }
 
 /* tree_child() - the directory called name in parent, or NULL */
 Node *tree_child(const Tree *tree, const Node *parent, const char *name)
 {
-    uint64_t hash = name_hash(parent, name);
-
-    for (HashNode *h = hash_first(&tree->names, hash); h; h = hash_next(h)) {
-        Node *node = CONTAINER_OF(h, Node, by_name);
-
-        if (node->parent == parent && strcmp(node->name, name) == 0)
-            return node;
-    }
-    return NULL;
+    return node_index_by_name(&tree->names, parent, name);
 }
 
 /* tree_by_wd() - the directory that has this watch descriptor, or NULL */
 Node *tree_by_wd(const Tree *tree, int wd)
 {
-    for (HashNode *h = hash_first(&tree->wds, wd_hash(wd)); h; h = hash_next(h)) {
-        Node *node = CONTAINER_OF(h, Node, by_wd);
+    return node_index_by_wd(&tree->wds, wd);
+}
 
-        if (node->wd == wd)
-            return node;
-    }
-    return NULL;
+void node_set_inode(Node *node, uint64_t dev, uint64_t ino)
+{
+    node->dev = (uint32_t)dev;
+    node->ino = ino;
+}
+
+/*
+ * node_moved_since() - was the node relinked after the tree's n_moves had this value?
+ *
+ * The node keeps only the low half of the count. It tells the truth but for a node that rested for
+ * exactly as many moves as make that half come round again: 2^32, and not many more than have
+ * happened since.
+ */
+bool node_moved_since(const Tree *tree, const Node *node, uint64_t n_moves)
+{
+    return (uint32_t)tree->n_moves - node->moved < tree->n_moves - n_moves;
 }
 
 Node *node_ref(Node *node)
@@ -262,7 +319,7 @@ Node *node_ref(Node *node)
 Node *node_unref(Node *node)
 {
     if (node && --node->refs == 0) {
-        free(node->name);
+        free(outside_name(node));
         free(node);
     }
     return NULL;
@@ -297,10 +354,11 @@ static size_t path_length(const Node *node)
     size_t length = 0;
 
     for (; node; node = node->parent) {
-        size_t own = strlen(node->name);
+        const char *name = node_name(node);
+        size_t own = strlen(name);
 
         /* The root "/" brings its own slash. */
-        length += node->parent ? own + 1 : own == 1 && node->name[0] == '/' ? 0 : own;
+        length += node->parent ? own + 1 : own == 1 && name[0] == '/' ? 0 : own;
     }
     return length;
 }
@@ -320,12 +378,13 @@ char *node_path_new(const Node *node)
     at = path + length;
     *at = '\0';
     for (; node; node = node->parent) {
-        size_t own = strlen(node->name);
+        const char *name = node_name(node);
+        size_t own = strlen(name);
 
-        if (!node->parent && own == 1 && node->name[0] == '/')
+        if (!node->parent && own == 1 && name[0] == '/')
             break;
         at -= own;
-        memcpy(at, node->name, own);
+        memcpy(at, name, own);
         if (node->parent)
             *--at = '/';
     }

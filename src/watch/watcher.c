@@ -148,7 +148,7 @@ static void unpark(Watcher *watcher)
     Node *node = watcher->parked;
 
     watcher->parked = NULL;
-    if (node && !node->detached && strcmp(node->name, PARKED_NAME) == 0)
+    if (node && !node->detached && strcmp(node_name(node), PARKED_NAME) == 0)
         tree_remove(&watcher->tree, node);
     (void)node_unref(node);
 }

@@ -8,8 +8,40 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+/* These take the place of the C library's. The allocation of this number from now on fails, and all
+ * after it; -1 = none. */
+static int memory_left = -1;
+
+static bool memory_is_left(void)
+{
+    if (memory_left > 0)
+        memory_left--;
+    else if (memory_left == 0)
+        errno = ENOMEM;
+    return memory_left != 0;
+}
+
+void *calloc(size_t n, size_t size)
+{
+    /* Not malloc(): the compiler would make a call of this very function of it. */
+    void *block = memory_is_left() ? reallocarray(NULL, n, size) : NULL;
+
+    return block ? memset(block, 0, n * size) : NULL;
+}
+
+char *strdup(const char *string)
+{
+    size_t size = strlen(string) + 1;
+    char *copy = memory_is_left() ? malloc(size) : NULL;
+
+    return copy ? memcpy(copy, string, size) : NULL;
+}
 
 static int ended[16];
 static size_t n_ended;
@@ -54,7 +86,7 @@ static void teardown(Fixture *f)
 {
     tree_remove(&f->tree, f->root);
     tree_done(&f->tree);
-    assert_int_equal(f->tree.memory, 0);
+    assert_int_equal(f->tree.node_memory, 0);
 }
 
 static void test_paths(void **state)
@@ -121,6 +153,124 @@ static void test_move_over_another_removes_it(void **state)
     teardown(&f);
 }
 
+#define LONG_NAME "a name that has no room in the block that was made for a short one"
+
+static void test_names_of_any_length(void **state)
+{
+    char longest[256];
+    size_t memory;
+    Fixture f;
+
+    (void)state;
+    setup(&f);
+    memory = f.tree.node_memory;
+    memset(longest, 'x', 255);
+    longest[255] = '\0';
+    assert_int_equal(tree_move(&f.tree, f.b, f.a, LONG_NAME), 0);
+    assert_path(f.c, "/r/a/" LONG_NAME "/c");
+    assert_ptr_equal(tree_child(&f.tree, f.a, LONG_NAME), f.b);
+    assert_null(tree_child(&f.tree, f.a, "b"));
+    assert_true(f.tree.node_memory >= memory + sizeof(LONG_NAME));
+    assert_int_equal(tree_move(&f.tree, f.b, f.d, node_name(f.b)), 0);
+    assert_path(f.c, "/r/d/" LONG_NAME "/c");
+    assert_int_equal(tree_move(&f.tree, f.b, f.d, longest), 0);
+    assert_string_equal(node_name(f.b), longest);
+    assert_int_equal(tree_move(&f.tree, f.b, f.a, "b"), 0);
+    assert_path(f.c, "/r/a/b/c");
+    assert_int_equal(f.tree.node_memory, memory);
+    /* Back and forth within the room of a name that was long from the beginning. */
+    assert_int_equal(tree_add(&f.tree, f.d, longest, &f.d), 0);
+    memory = f.tree.node_memory;
+    assert_int_equal(tree_move(&f.tree, f.d, f.a, "e"), 0);
+    assert_int_equal(tree_move(&f.tree, f.d, f.a, longest), 0);
+    assert_string_equal(node_name(f.d), longest);
+    assert_int_equal(f.tree.node_memory, memory);
+    teardown(&f);
+}
+
+static void test_moved_since(void **state)
+{
+    uint64_t before;
+    Fixture f;
+
+    (void)state;
+    setup(&f);
+    assert_false(node_moved_since(&f.tree, f.a, 0));
+    assert_int_equal(tree_move(&f.tree, f.a, f.root, "x"), 0);
+    before = f.tree.n_moves;
+    assert_false(node_moved_since(&f.tree, f.a, before));
+    assert_true(node_moved_since(&f.tree, f.a, before - 1));
+    assert_int_equal(tree_move(&f.tree, f.d, f.a, "d"), 0);
+    assert_true(node_moved_since(&f.tree, f.d, before));
+    assert_false(node_moved_since(&f.tree, f.a, before));
+    assert_false(node_moved_since(&f.tree, f.c, before));
+    /* The count outgrows what a node keeps of it. */
+    f.tree.n_moves = before = UINT32_MAX;
+    assert_int_equal(tree_move(&f.tree, f.d, f.root, "d"), 0);
+    assert_true(node_moved_since(&f.tree, f.d, before));
+    assert_false(node_moved_since(&f.tree, f.d, before + 1));
+    assert_false(node_moved_since(&f.tree, f.a, before));
+    teardown(&f);
+}
+
+static void test_out_of_memory(void **state)
+{
+    Node *node = NULL;
+    Tree tree;
+    Fixture f;
+
+    (void)state;
+    tree_init(&tree, NULL, NULL);
+    for (int i = 1; i <= 2; i++) { /* the node, a bucket */
+        memory_left = i;
+        assert_int_equal(tree_add_root(&tree, "/r", &node), -ENOMEM);
+        assert_null(node);
+        assert_int_equal(tree.n_nodes, 0);
+        assert_int_equal(tree.node_memory, 0);
+    }
+    memory_left = -1;
+    assert_int_equal(tree_add_root(&tree, "/r", &node), 0);
+    memory_left = 1;
+    assert_int_equal(tree_set_wd(&tree, node, 1), -ENOMEM);
+    memory_left = -1;
+    assert_int_equal(node->wd, -1);
+    assert_null(tree_by_wd(&tree, 1));
+    assert_int_equal(tree.n_watched, 0);
+    tree_remove(&tree, node);
+    tree_done(&tree);
+
+    setup(&f);
+    memory_left = 1;
+    assert_int_equal(tree_move(&f.tree, f.b, f.root, LONG_NAME), -ENOMEM);
+    memory_left = -1;
+    assert_path(f.c, "/r/a/b/c");
+    assert_ptr_equal(tree_child(&f.tree, f.a, "b"), f.b);
+    teardown(&f);
+}
+
+/* A node keeps 32 bits of a device number, all that the kernel has. */
+static void test_device_numbers(void **state)
+{
+    static const char *const places[] = {"/", "/proc", "/sys", "/dev", "/tmp"};
+    Fixture f;
+
+    (void)state;
+    setup(&f);
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct stat st;
+
+        if (stat(places[i], &st) < 0)
+            continue;
+        node_set_inode(f.a, st.st_dev, st.st_ino);
+        assert_true(f.a->dev == st.st_dev);
+        assert_true(f.a->ino == st.st_ino);
+    }
+    node_set_inode(f.a, makedev(0xfff, 0xfffff), UINT64_MAX);
+    assert_true(f.a->dev == makedev(0xfff, 0xfffff));
+    assert_true(f.a->ino == UINT64_MAX);
+    teardown(&f);
+}
+
 static void test_a_descriptor_belongs_to_one_node(void **state)
 {
     Fixture f;
@@ -163,6 +313,10 @@ int main(void)
         cmocka_unit_test(test_rename_relinks_one_node),
         cmocka_unit_test(test_move_below_itself_is_refused),
         cmocka_unit_test(test_move_over_another_removes_it),
+        cmocka_unit_test(test_names_of_any_length),
+        cmocka_unit_test(test_moved_since),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_device_numbers),
         cmocka_unit_test(test_a_descriptor_belongs_to_one_node),
         cmocka_unit_test(test_deep_tree),
     };
