@@ -266,13 +266,14 @@ int tree_move(Tree *tree, Node *node, Node *parent, const char *name)
         if (!outside)
             return error_trace(-ENOMEM);
     }
-    if (victim)
-        tree_remove(tree, victim);
     node_index_remove(&tree->names, node);
     unlink_child(node);
     tree->node_memory -= node_size(node);
     name_set(node, name, outside);
     tree->node_memory += node_size(node);
+    /* Only now: the victim may be a directory above the node, and must not take it along. */
+    if (victim)
+        tree_remove(tree, victim);
     link_child(parent, node);
     node->moved = (uint32_t)++tree->n_moves;
     /* The index had room a moment ago; inserting what was just removed cannot fail. */

@@ -153,6 +153,22 @@ static void test_move_over_another_removes_it(void **state)
     teardown(&f);
 }
 
+/* Its parent went, and before that was noticed it took the parent's place. */
+static void test_move_over_its_own_parent(void **state)
+{
+    Fixture f;
+
+    (void)state;
+    setup(&f);
+    assert_int_equal(tree_move(&f.tree, f.b, f.root, "a"), 0);
+    assert_ptr_equal(tree_child(&f.tree, f.root, "a"), f.b);
+    assert_path(f.c, "/r/a/c");
+    assert_int_equal(n_ended, 1);
+    assert_int_equal(ended[0], 2);
+    assert_int_equal(f.tree.n_nodes, 4);
+    teardown(&f);
+}
+
 #define LONG_NAME "a name that has no room in the block that was made for a short one"
 
 static void test_names_of_any_length(void **state)
@@ -313,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_rename_relinks_one_node),
         cmocka_unit_test(test_move_below_itself_is_refused),
         cmocka_unit_test(test_move_over_another_removes_it),
+        cmocka_unit_test(test_move_over_its_own_parent),
         cmocka_unit_test(test_names_of_any_length),
         cmocka_unit_test(test_moved_since),
         cmocka_unit_test(test_out_of_memory),
