@@ -12,8 +12,10 @@
  * Directories that move: the kernel sends MOVED_FROM, MOVED_TO and then, to the watch of the moved
  * directory itself, MOVE_SELF (fsnotify_move() in the kernel). A watch descriptor follows its
  * inode, so MOVE_SELF says for certain *which* node moved, also when two directories exchange
- * their names; the last complete pair says where to. MOVE_SELF without a pair means that it left
- * for a place that is not watched.
+ * their names; the pair that begins at the node's place says where to. It need not be the last
+ * pair: renames in different directories run at once, and a directory without a watch has a pair
+ * but no MOVE_SELF. MOVE_SELF without a pair means that it left for a place that is not watched,
+ * or that the tree has not heard of where it was; then the scan of its new name finds it.
  *
  * Orphans: a volume thread adds a watch before the loop hears of the directory. Events of such a
  * descriptor are kept, in order, until the directory is in the tree (watcher_adopt()), or until no
@@ -33,6 +35,7 @@
 
 #define BUFFER_SIZE   (256 * 1024) /* some 5,000 events of usual names a read */
 #define N_HALVES      256
+#define MAX_MOVES     16
 #define MAX_ORPHANS   65536
 #define MAX_UNWATCHED 256 /* ended watches handed back to the kernel in one round */
 
@@ -45,7 +48,9 @@ typedef struct Half {
 
 /* A pair whose MOVE_SELF is still to come. */
 typedef struct DirectoryMove {
-    Node *to; /* referenced; NULL = none */
+    Node *from; /* referenced, as is to */
+    char *from_name;
+    Node *to;
     char *to_name;
 } DirectoryMove;
 
@@ -69,9 +74,11 @@ struct Watcher {
     WatchListener *listener;
     Half halves[N_HALVES];
     size_t next_half;
-    DirectoryMove move;
-    Node *parked; /* referenced; or NULL */
-    List orphans; /* Orphan.link */
+    DirectoryMove moves[MAX_MOVES]; /* oldest first */
+    size_t n_moves;
+    Node *parked;      /* referenced; or NULL */
+    char *parked_name; /* that it had in its parent */
+    List orphans;      /* Orphan.link */
     size_t n_orphans;
     int *unwatched; /* descriptors to end */
     size_t n_unwatched, unwatched_capacity;
@@ -110,11 +117,29 @@ static Half *half_find(Watcher *watcher, uint32_t cookie)
 
 /* ---- moves of directories ---- */
 
-static void move_clear(Watcher *watcher)
+static void move_done(DirectoryMove *move)
 {
-    watcher->move.to = node_unref(watcher->move.to);
-    free(watcher->move.to_name);
-    watcher->move = (DirectoryMove){0};
+    (void)node_unref(move->from);
+    (void)node_unref(move->to);
+    free(move->from_name);
+    free(move->to_name);
+}
+
+static DirectoryMove move_take(Watcher *watcher, size_t i)
+{
+    DirectoryMove move = watcher->moves[i];
+
+    watcher->n_moves--;
+    memmove(&watcher->moves[i], &watcher->moves[i + 1],
+            (watcher->n_moves - i) * sizeof(DirectoryMove));
+    return move;
+}
+
+static void move_tell(Watcher *watcher, const DirectoryMove *move)
+{
+    if (!move->to->detached)
+        watcher->listener->changed(watcher->listener, move->to, move->to_name,
+                                   WATCH_CHANGE_MOVED_IN, true);
 }
 
 /*
@@ -123,31 +148,50 @@ static void move_clear(Watcher *watcher)
  */
 static void move_flush(Watcher *watcher)
 {
-    DirectoryMove move = watcher->move;
+    DirectoryMove move = move_take(watcher, 0);
 
-    watcher->move = (DirectoryMove){0};
-    if (move.to && !move.to->detached)
-        watcher->listener->changed(watcher->listener, move.to, move.to_name, WATCH_CHANGE_MOVED_IN,
-                                   true);
-    watcher->move = (DirectoryMove){0};
-    node_unref(move.to);
-    free(move.to_name);
+    move_tell(watcher, &move);
+    move_done(&move);
 }
 
-static void move_pair(Watcher *watcher, const Event *event, Node *to)
+/* The half becomes a pair. False when memory runs out. */
+static bool move_add(Watcher *watcher, Half *half, Node *to, const char *to_name)
 {
-    move_flush(watcher);
-    watcher->move.to_name = strdup(event->name);
-    if (watcher->move.to_name)
-        watcher->move.to = node_ref(to);
+    char *copy = strdup(to_name);
+
+    if (!copy)
+        return false;
+    if (watcher->n_moves == MAX_MOVES)
+        move_flush(watcher);
+    watcher->moves[watcher->n_moves++] = (DirectoryMove){.from = STEAL_PTR(half->dir),
+                                                         .from_name = STEAL_PTR(half->name),
+                                                         .to = node_ref(to),
+                                                         .to_name = copy};
+    return true;
+}
+
+/* The pair that begins where the node is, in the tree, at this moment. */
+static bool move_find(const Watcher *watcher, const Node *node, size_t *ret_i)
+{
+    const char *name = node == watcher->parked ? watcher->parked_name : node_name(node);
+
+    for (size_t i = 0; i < watcher->n_moves; i++) {
+        const DirectoryMove *move = &watcher->moves[i];
+
+        if (move->from != node->parent || strcmp(move->from_name, name) != 0)
+            continue;
+        *ret_i = i;
+        return true;
+    }
+    return false;
 }
 
 /* What is still parked has no place any more. */
 static void unpark(Watcher *watcher)
 {
-    Node *node = watcher->parked;
+    Node *node = STEAL_PTR(watcher->parked);
 
-    watcher->parked = NULL;
+    free(STEAL_PTR(watcher->parked_name));
     if (node && !node->detached && strcmp(node_name(node), PARKED_NAME) == 0)
         tree_remove(&watcher->tree, node);
     (void)node_unref(node);
@@ -155,40 +199,49 @@ static void unpark(Watcher *watcher)
 
 static void park(Watcher *watcher, Node *node)
 {
+    char *name;
+
     unpark(watcher);
+    name = strdup(node_name(node));
+    if (!name)
+        return;
     watcher->listener->directory_moving(watcher->listener, node, node->parent, PARKED_NAME);
-    if (tree_move(&watcher->tree, node, node->parent, PARKED_NAME) == 0)
-        watcher->parked = node_ref(node);
+    if (tree_move(&watcher->tree, node, node->parent, PARKED_NAME) != 0) {
+        free(name);
+        return;
+    }
+    watcher->parked = node_ref(node);
+    watcher->parked_name = name;
+}
+
+/* What cannot be relinked is found by the scan of its new name. */
+static void relink(Watcher *watcher, Node *node, Node *to, const char *name)
+{
+    Node *victim = tree_child(&watcher->tree, to, name);
+
+    if (to->detached || victim == node || node_is_within(to, node))
+        return;
+    if (victim && !node_is_within(node, victim))
+        park(watcher, victim);
+    watcher->listener->directory_moving(watcher->listener, node, to, name);
+    (void)tree_move(&watcher->tree, node, to, name);
 }
 
 static void moved_self(Watcher *watcher, Node *node)
 {
-    WatchListener *listener = watcher->listener;
-    Node *to = watcher->move.to;
-    Node *victim;
+    DirectoryMove move;
+    size_t i;
 
-    if (node->is_root || !to) {
-        /* A root's parent is not watched. For others the name they left is pending already. */
-        if (node->is_root)
-            listener->lost(listener, node);
+    if (node->is_root) { /* its parent is not watched */
+        watcher->listener->lost(watcher->listener, node);
         return;
     }
-    if (to->detached || node_is_within(to, node)) {
-        move_flush(watcher);
-        return;
-    }
-    victim = tree_child(&watcher->tree, to, watcher->move.to_name);
-    if (victim != node) {
-        if (victim && !node_is_within(node, victim))
-            park(watcher, victim);
-        listener->directory_moving(listener, node, to, watcher->move.to_name);
-        if (tree_move(&watcher->tree, node, to, watcher->move.to_name) != 0) {
-            move_flush(watcher);
-            return;
-        }
-    }
-    listener->changed(listener, to, watcher->move.to_name, WATCH_CHANGE_MOVED_IN, true);
-    move_clear(watcher);
+    if (!move_find(watcher, node, &i))
+        return; /* the name that it left is pending already */
+    move = move_take(watcher, i);
+    relink(watcher, node, move.to, move.to_name);
+    move_tell(watcher, &move);
+    move_done(&move);
 }
 
 /* ---- events ---- */
@@ -198,12 +251,11 @@ static void event_moved_to(Watcher *watcher, const Event *event, Node *dir, bool
     WatchListener *listener = watcher->listener;
     Half *half = half_find(watcher, event->cookie);
 
-    if (is_directory && half) {
+    if (is_directory && half && move_add(watcher, half, dir, event->name)) {
         half_clear(half);
-        move_pair(watcher, event, dir);
         return; /* MOVE_SELF follows, or move_flush() */
     }
-    if (half && !half->dir->detached)
+    if (half && !is_directory && !half->dir->detached)
         listener->file_moved(listener, half->dir, half->name, dir, event->name);
     if (half)
         half_clear(half);
@@ -361,7 +413,8 @@ static void watcher_round(LoopHook *hook)
     Watcher *watcher = CONTAINER_OF(hook, Watcher, hook);
     size_t n = watcher->n_unwatched < MAX_UNWATCHED ? watcher->n_unwatched : MAX_UNWATCHED;
 
-    move_flush(watcher);
+    while (watcher->n_moves > 0)
+        move_flush(watcher);
     unpark(watcher);
     for (size_t i = 0; i < n; i++) {
         int wd = watcher->unwatched[--watcher->n_unwatched];
@@ -427,7 +480,11 @@ Watcher *watcher_free(Watcher *watcher)
     loop_remove(&watcher->source);
     for (size_t i = 0; i < N_HALVES; i++)
         half_clear(&watcher->halves[i]);
-    move_clear(watcher);
+    while (watcher->n_moves > 0) {
+        DirectoryMove move = move_take(watcher, 0);
+
+        move_done(&move);
+    }
     unpark(watcher);
     watcher_drop_orphans(watcher);
     tree_done(&watcher->tree);
