@@ -381,17 +381,27 @@ static void watcher_dispatch(LoopSource *source, uint32_t events UNUSED)
     watcher_drain(CONTAINER_OF(source, Watcher, source));
 }
 
-/* watcher_adopt() - apply waiting events whose directory is in the tree by now, in their order */
+/*
+ * watcher_adopt() - apply waiting events whose directory is in the tree by now, in their order
+ *
+ * They are taken away first: the listener may drop all that wait while it is told of one.
+ */
 void watcher_adopt(Watcher *watcher)
 {
-    LIST_FOREACH_SAFE (link, tmp, &watcher->orphans) {
+    List waiting;
+
+    list_init(&waiting);
+    list_splice(&waiting, &watcher->orphans);
+    watcher->n_orphans = 0;
+    for (ListNode *link; (link = list_take(&waiting));) {
         Orphan *orphan = CONTAINER_OF(link, Orphan, link);
         Event event = {orphan->wd, orphan->mask, orphan->cookie, orphan->name};
 
-        if (!tree_by_wd(&watcher->tree, orphan->wd))
+        if (!tree_by_wd(&watcher->tree, orphan->wd)) {
+            list_append(&watcher->orphans, link);
+            watcher->n_orphans++;
             continue;
-        list_remove(&orphan->link);
-        watcher->n_orphans--;
+        }
         event_apply(watcher, &event);
         free(orphan);
     }

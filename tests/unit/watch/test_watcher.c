@@ -356,6 +356,32 @@ static void test_directory_moves_through_an_orphan(void **state)
     assert_at(f, a, "a"); /* to be found by the scan of b */
 }
 
+static void drop(Fixture *f)
+{
+    watcher_drop_orphans(f->watcher);
+}
+
+/* A listener ends the last scan, which drops what still waits, while that is being gone through. */
+static void test_orphans_are_dropped_meanwhile(void **state)
+{
+    Fixture *f = *state;
+    Node *a;
+    int wd;
+
+    assert_int_equal(mkdir("lib/a", 0700), 0);
+    wd = watch(f, "lib/a");
+    assert_int_equal(rmdir("lib/a"), 0);
+    assert_int_equal(mkdir("lib/b", 0700), 0);
+    (void)watch(f, "lib/b");
+    make_file("lib/b/x.jpg");
+    assert_told(f, "created a/; removed a/; created b/; ");
+    assert_int_equal(tree_add(f->tree, f->root, "a", &a), 0);
+    assert_int_equal(tree_set_wd(f->tree, a, wd), 0);
+    f->on_lost = drop;
+    watcher_adopt(f->watcher);
+    assert_told(f, "lost a; ");
+}
+
 /* ---- too much ---- */
 
 static uint64_t cpu_us(void)
@@ -475,6 +501,7 @@ int main(void)
         TEST(test_mounts),
         TEST(test_orphans),
         TEST(test_directory_moves_through_an_orphan),
+        TEST(test_orphans_are_dropped_meanwhile),
         TEST(test_overflow),
         TEST(test_too_many_orphans),
         TEST(test_burst_of_renames),

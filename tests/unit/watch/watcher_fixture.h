@@ -31,6 +31,7 @@ struct Fixture {
     Node *root;
     Text told;
     size_t n_told;
+    void (*on_lost)(Fixture *f); /* what the engine may do then; or NULL */
 };
 
 static inline Fixture *fixture_of(WatchListener *listener)
@@ -87,6 +88,8 @@ static inline void on_lost(WatchListener *listener, Node *node)
     CLEANUP_FREE char *path = below(f, node, "");
 
     text_printf(&f->told, "lost %s; ", path[0] == '\0' ? "the root" : path);
+    if (f->on_lost)
+        f->on_lost(f);
 }
 
 static inline void on_overflow(WatchListener *listener)
