@@ -326,8 +326,10 @@ static void orphan_put(Watcher *watcher, const Event *event)
         return;
     }
     orphan = calloc(1, sizeof(*orphan) + length);
-    if (!orphan)
+    if (!orphan) {
+        watcher->listener->overflow(watcher->listener);
         return;
+    }
     orphan->wd = event->wd;
     orphan->mask = event->mask;
     orphan->cookie = event->cookie;
@@ -363,16 +365,19 @@ void watcher_drain(Watcher *watcher)
         ssize_t n = read(watcher->fd, watcher->buffer, sizeof(watcher->buffer));
         size_t offset = 0;
         Event event;
+        int r;
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             break;
         watcher->counters.reads++;
-        while (event_next(watcher->buffer, (size_t)n, &offset, &event) > 0) {
+        while ((r = event_next(watcher->buffer, (size_t)n, &offset, &event)) > 0) {
             watcher->counters.events++;
             event_apply(watcher, &event);
         }
+        if (r < 0) /* the rest of what was read is lost */
+            watcher->listener->overflow(watcher->listener);
     }
 }
 

@@ -5,6 +5,25 @@
 #include <sys/mount.h>
 #include <time.h>
 
+/* These take the place of the C library's; they fail while this is set. */
+static bool no_memory;
+
+void *calloc(size_t n, size_t size)
+{
+    /* Not malloc(): the compiler would make a call of this very function of it. */
+    void *block = no_memory ? NULL : reallocarray(NULL, n, size);
+
+    return block ? memset(block, 0, n * size) : NULL;
+}
+
+char *strdup(const char *string)
+{
+    size_t size = strlen(string) + 1;
+    char *copy = no_memory ? NULL : malloc(size);
+
+    return copy ? memcpy(copy, string, size) : NULL;
+}
+
 /* ---- files ---- */
 
 static void test_files(void **state)
@@ -452,6 +471,106 @@ static void test_too_many_orphans(void **state)
     assert_true(f->n_told < 10);
 }
 
+/* Without memory for what would make it easier, every name is still told. */
+static void test_out_of_memory(void **state)
+{
+    Fixture *f = *state;
+    Node *a = make(f, f->root, "a");
+
+    no_memory = true;
+    make_file("lib/x.jpg");
+    assert_int_equal(rename("lib/x.jpg", "lib/y.jpg"), 0);
+    assert_int_equal(rename("lib/a", "lib/c"), 0);
+    watcher_drain(f->watcher);
+    no_memory = false;
+    assert_told(f, "created x.jpg; written x.jpg; removed x.jpg; moved-in y.jpg; removed a/; "
+                   "moved-in c/; ");
+    assert_at(f, a, "a");
+    assert_int_equal(rename("lib/c", "lib/a"), 0);
+    assert_told(f, "removed c/; moved-in a/; ");
+
+    assert_int_equal(mkdir("lib/o", 0700), 0);
+    (void)watch(f, "lib/o");
+    assert_told(f, "created o/; ");
+    no_memory = true;
+    make_file("lib/o/x.jpg");
+    watcher_drain(f->watcher);
+    no_memory = false;
+    assert_told(f, "overflow; overflow; ");
+}
+
+/* A half is kept, but its pair is not; then the pair is, but no name to park another under. */
+static void test_out_of_memory_in_a_rename(void **state)
+{
+    Fixture *f = *state;
+    Node *a = make(f, f->root, "a");
+    Node *b = node_ref(make(f, f->root, "b"));
+    Script script = {0};
+
+    script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 1, "a");
+    script_play(f, &script);
+    script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, 1, "c");
+    script_add(&script, a->wd, IN_MOVE_SELF, 0, "");
+    no_memory = true;
+    script_play(f, &script);
+    no_memory = false;
+    assert_told(f, "removed a/; moved-in c/; ");
+    assert_at(f, a, "a");
+
+    script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 2, "a");
+    script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, 2, "b");
+    script_play(f, &script);
+    script_add(&script, a->wd, IN_MOVE_SELF, 0, "");
+    no_memory = true;
+    script_play(f, &script);
+    no_memory = false;
+    assert_told(f, "removed a/; a/ > b/; moved-in b/; ");
+    assert_at(f, a, "b");
+    assert_true(b->detached);
+    (void)node_unref(b);
+}
+
+/* More renames under way than are kept: the oldest are found by a scan. */
+static void test_many_renames_at_once(void **state)
+{
+    enum { N = 20 };
+    Fixture *f = *state;
+    Node *nodes[N];
+    Script script = {0};
+    size_t moved = 0;
+
+    for (int i = 0; i < N; i++) {
+        char name[16];
+        char to[16];
+
+        (void)snprintf(name, sizeof(name), "%d", i);
+        (void)snprintf(to, sizeof(to), "to-%d", i);
+        nodes[i] = make(f, f->root, name);
+        script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, (uint32_t)i + 1, name);
+        script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, (uint32_t)i + 1, to);
+    }
+    for (int i = 0; i < N; i++)
+        script_add(&script, nodes[i]->wd, IN_MOVE_SELF, 0, "");
+    f->n_told = 0;
+    script_play(f, &script);
+    assert_int_equal(f->n_told, 2 * N); /* each name that was left, each that was taken */
+    for (int i = 0; i < N; i++)
+        moved += strncmp(node_name(nodes[i]), "to-", 3) == 0;
+    assert_int_equal(moved, 16);
+}
+
+static void test_a_record_that_cannot_be(void **state)
+{
+    Fixture *f = *state;
+    Script script = {0};
+
+    script_add(&script, f->root->wd, IN_CREATE, 0, "x.jpg");
+    script_add(&script, f->root->wd, IN_CREATE, 0, "y.jpg");
+    script.size -= 8;
+    script_play(f, &script);
+    assert_told(f, "created x.jpg; overflow; ");
+}
+
 static void test_burst_of_renames(void **state)
 {
     enum { N = 100000 };
@@ -504,6 +623,10 @@ int main(void)
         TEST(test_orphans_are_dropped_meanwhile),
         TEST(test_overflow),
         TEST(test_too_many_orphans),
+        TEST(test_out_of_memory),
+        TEST(test_out_of_memory_in_a_rename),
+        TEST(test_many_renames_at_once),
+        TEST(test_a_record_that_cannot_be),
         TEST(test_burst_of_renames),
     };
 
