@@ -41,8 +41,8 @@
 
 /* A MOVED_FROM that waits for its MOVED_TO. */
 typedef struct Half {
-    uint32_t cookie; /* 0 = free */
-    Node *dir;       /* referenced */
+    uint32_t cookie;
+    Node *dir; /* referenced; NULL = free */
     char *name;
 } Half;
 
@@ -109,9 +109,13 @@ static void half_put(Watcher *watcher, const Event *event, Node *dir)
 
 static Half *half_find(Watcher *watcher, uint32_t cookie)
 {
-    for (size_t i = 0; i < N_HALVES; i++)
-        if (watcher->halves[i].cookie == cookie && cookie != 0)
-            return &watcher->halves[i];
+    /* From the newest, which it nearly always is. */
+    for (size_t i = 1; i <= N_HALVES; i++) {
+        Half *half = &watcher->halves[(watcher->next_half - i) % N_HALVES];
+
+        if (half->dir && half->cookie == cookie)
+            return half;
+    }
     return NULL;
 }
 
