@@ -52,5 +52,5 @@ const WatchCounters *watcher_counters(const Watcher *watcher);
 void watcher_drain(Watcher *watcher); /* reads all that the kernel has queued by now */
 /* Applies events that came for watch descriptors which the tree has learnt of since. */
 void watcher_adopt(Watcher *watcher);
-/* No scan is under way: events of unknown descriptors are of ended watches, and dropped. */
+/* No scan is under way: events of unknown descriptors are dropped, and their watches ended. */
 void watcher_drop_orphans(Watcher *watcher);

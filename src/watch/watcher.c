@@ -86,6 +86,26 @@ struct Watcher {
     char buffer[BUFFER_SIZE] __attribute__((aligned(8)));
 };
 
+/* ---- watches that end ---- */
+
+static void watcher_unwatch(void *owner, int wd)
+{
+    Watcher *watcher = owner;
+
+    if (watcher->n_unwatched == watcher->unwatched_capacity) {
+        size_t capacity = watcher->unwatched_capacity ? watcher->unwatched_capacity * 2 : 64;
+        int *grown = reallocarray(watcher->unwatched, capacity, sizeof(int));
+
+        if (!grown) {
+            (void)inotify_rm_watch(watcher->fd, wd);
+            return;
+        }
+        watcher->unwatched = grown;
+        watcher->unwatched_capacity = capacity;
+    }
+    watcher->unwatched[watcher->n_unwatched++] = wd;
+}
+
 /* ---- moves of files: halves waiting for their other half ---- */
 
 static void half_clear(Half *half)
@@ -319,13 +339,20 @@ static void event_self(Watcher *watcher, const Event *event, Node *node)
     }
 }
 
+static void orphans_free(Watcher *watcher)
+{
+    for (ListNode *link; (link = list_take(&watcher->orphans));)
+        free(CONTAINER_OF(link, Orphan, link));
+    watcher->n_orphans = 0;
+}
+
 static void orphan_put(Watcher *watcher, const Event *event)
 {
     size_t length = strlen(event->name) + 1;
     Orphan *orphan;
 
     if (watcher->n_orphans >= MAX_ORPHANS) {
-        watcher_drop_orphans(watcher);
+        orphans_free(watcher);
         watcher->listener->overflow(watcher->listener);
         return;
     }
@@ -416,11 +443,24 @@ void watcher_adopt(Watcher *watcher)
     }
 }
 
+/*
+ * watcher_drop_orphans() - no scan is under way: nobody will tell of these directories any more
+ *
+ * A watch that still speaks then was added by a scan that was ended early, and would be held, out
+ * of a number that all programs share, until the directory is removed.
+ */
 void watcher_drop_orphans(Watcher *watcher)
 {
-    for (ListNode *link; (link = list_take(&watcher->orphans));)
-        free(CONTAINER_OF(link, Orphan, link));
-    watcher->n_orphans = 0;
+    int last = -1;
+
+    LIST_FOREACH (link, &watcher->orphans) {
+        const Orphan *orphan = CONTAINER_OF(link, Orphan, link);
+
+        if (orphan->wd != last && !(orphan->mask & IN_IGNORED))
+            watcher_unwatch(watcher, orphan->wd);
+        last = orphan->wd;
+    }
+    orphans_free(watcher);
 }
 
 /*
@@ -442,24 +482,6 @@ static void watcher_round(LoopHook *hook)
         if (!tree_by_wd(&watcher->tree, wd))
             (void)inotify_rm_watch(watcher->fd, wd);
     }
-}
-
-static void watcher_unwatch(void *owner, int wd)
-{
-    Watcher *watcher = owner;
-
-    if (watcher->n_unwatched == watcher->unwatched_capacity) {
-        size_t capacity = watcher->unwatched_capacity ? watcher->unwatched_capacity * 2 : 64;
-        int *grown = reallocarray(watcher->unwatched, capacity, sizeof(int));
-
-        if (!grown) {
-            (void)inotify_rm_watch(watcher->fd, wd);
-            return;
-        }
-        watcher->unwatched = grown;
-        watcher->unwatched_capacity = capacity;
-    }
-    watcher->unwatched[watcher->n_unwatched++] = wd;
 }
 
 /* watcher_create() - open the inotify descriptor and serve it first in every round of the loop */
@@ -505,7 +527,7 @@ Watcher *watcher_free(Watcher *watcher)
         move_done(&move);
     }
     unpark(watcher);
-    watcher_drop_orphans(watcher);
+    orphans_free(watcher);
     tree_done(&watcher->tree);
     free(watcher->unwatched);
     (void)close(watcher->fd);

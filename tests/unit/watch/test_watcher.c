@@ -401,6 +401,24 @@ static void test_orphans_are_dropped_meanwhile(void **state)
     assert_told(f, "lost a; ");
 }
 
+/* A scan watched it, and was ended before it told. */
+static void test_stray_watch(void **state)
+{
+    Fixture *f = *state;
+
+    assert_int_equal(mkdir("lib/a", 0700), 0);
+    (void)watch(f, "lib/a");
+    make_file("lib/a/x.jpg");
+    assert_told(f, "created a/; ");
+    assert_int_equal(watches(f), 2);
+    watcher_drop_orphans(f->watcher);
+    assert_told(f, "");
+    assert_int_equal(watches(f), 1);
+    watcher_drain(f->watcher);
+    watcher_drop_orphans(f->watcher); /* its IN_IGNORED */
+    assert_told(f, "");
+}
+
 /* ---- too much ---- */
 
 static uint64_t cpu_us(void)
@@ -621,6 +639,7 @@ int main(void)
         TEST(test_orphans),
         TEST(test_directory_moves_through_an_orphan),
         TEST(test_orphans_are_dropped_meanwhile),
+        TEST(test_stray_watch),
         TEST(test_overflow),
         TEST(test_too_many_orphans),
         TEST(test_out_of_memory),
