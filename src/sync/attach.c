@@ -338,11 +338,9 @@ Node *attach_listing(Scan *scan, Listing *listing)
     if (listing->id == 1)
         take_mount(engine, scan, node);
     if (listing->ino != 0) {
-        node->dev = (uint32_t)listing->dev;
-        node->ino = listing->ino;
-    }
-    if (listing->ino != 0)
+        node_set_inode(node, listing->dev, listing->ino);
         take_watch(engine, node, listing);
+    }
     if (listing->error != 0) {
         tell_unreadable(engine, node, listing->error);
         return NULL;
