@@ -5,6 +5,7 @@
 #include "sync/audit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 
 #include "store/store.h"
 #include "sync/reconcile.h"
+#include "sync/scope.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -53,6 +55,7 @@ static void tell(Audit *audit, AuditKind kind, const char *path)
     audit->report(audit->owner, kind, path);
 }
 
+/* An exchange of two files of equal size and time is for the daemon to find out. */
 static bool knows_no_inode(void *context UNUSED, const FileStamp *stamp UNUSED,
                            const char *id UNUSED)
 {
@@ -72,40 +75,61 @@ static int read_directory(Audit *audit, const char *path, StoreDirectory *ret_ro
     return r;
 }
 
-static AuditKind kind_of(const Listing *listing, const StoreDirectory *rows, const char *name)
+static int compare_with_file(const void *name, const void *file)
 {
-    bool on_disk = false;
-
-    for (size_t i = 0; i < listing->n_files && !on_disk; i++)
-        on_disk = strcmp(listing->files[i].name, name) == 0;
-    if (!on_disk)
-        return AUDIT_KIND_GONE;
-    for (size_t i = 0; i < rows->n_entries; i++)
-        if (strcmp(rows->entries[i].name, name) == 0)
-            return rows->entries[i].has_thumbnail || rows->entries[i].kind != MEDIA_KIND_PHOTO
-                       ? AUDIT_KIND_MODIFIED
-                       : AUDIT_KIND_THUMBNAIL;
-    return AUDIT_KIND_MISSING;
+    return strcmp(name, ((const ListedFile *)file)->name);
 }
 
-static void compare(Audit *audit, const Listing *listing, const StoreDirectory *rows,
-                    const char *path, bool is_root)
+static int compare_with_entry(const void *name, const void *entry)
+{
+    return strcmp(name, ((const StoreEntry *)entry)->name);
+}
+
+/* Both the listing and the rows are in the order of names. */
+static AuditKind kind_of(const Listing *listing, const StoreDirectory *rows, const char *name)
+{
+    const StoreEntry *entry = NULL;
+
+    if (listing->n_files == 0 || !bsearch(name, listing->files, listing->n_files,
+                                          sizeof(*listing->files), compare_with_file))
+        return AUDIT_KIND_GONE;
+    if (rows->n_entries > 0)
+        entry = bsearch(name, rows->entries, rows->n_entries, sizeof(*rows->entries),
+                        compare_with_entry);
+    if (!entry)
+        return AUDIT_KIND_MISSING;
+    return entry->has_thumbnail || entry->kind != MEDIA_KIND_PHOTO ? AUDIT_KIND_MODIFIED
+                                                                   : AUDIT_KIND_THUMBNAIL;
+}
+
+static int tell_names(Audit *audit, const Listing *listing, const StoreDirectory *rows,
+                      const char *path, const ReconcileResult *result)
+{
+    for (size_t i = 0; i < result->n_names; i++) {
+        CLEANUP_FREE char *file = path_join(path, result->names[i]);
+
+        if (!file)
+            return error_trace(-ENOMEM);
+        tell(audit, kind_of(listing, rows, result->names[i]), file);
+    }
+    return 0;
+}
+
+static int compare(Audit *audit, const Listing *listing, const StoreDirectory *rows,
+                   const char *path)
 {
     ReconcileResult result;
+    int r = reconcile_directory(listing, rows, listing->id == 1, knows_no_inode, NULL, &result);
 
-    if (reconcile_directory(listing, rows, is_root, knows_no_inode, NULL, &result) < 0)
-        return;
+    if (r < 0)
+        return error_trace(r);
     if (result.verdict != RECONCILE_VERDICT_TRUSTED)
         tell(audit, AUDIT_KIND_OFFLINE, path);
     else if (!rows->folder_id || rows->folder_mtime != listing->mtime)
         tell(audit, AUDIT_KIND_FOLDER, path);
-    for (size_t i = 0; i < result.n_names; i++) {
-        CLEANUP_FREE char *file = path_join(path, result.names[i]);
-
-        if (file)
-            tell(audit, kind_of(listing, rows, result.names[i]), file);
-    }
+    r = tell_names(audit, listing, rows, path, &result);
     reconcile_result_done(&result);
+    return r;
 }
 
 static char *path_of(Audit *audit, const Walk *walk, const Listing *listing)
@@ -135,10 +159,10 @@ static int take_listing(Audit *audit, const Walk *walk, const Listing *listing)
     if (listing->error != 0)
         tell(audit, AUDIT_KIND_OFFLINE, path);
     else
-        compare(audit, listing, &rows, path, listing->id == 1);
+        r = compare(audit, listing, &rows, path);
     store_directory_done(&rows);
     audit->paths[listing->id] = STEAL_PTR(path);
-    return 0;
+    return r;
 }
 
 static void forget_paths(Audit *audit)
@@ -175,58 +199,38 @@ static int audit_root(Audit *audit, const char *path)
     return r;
 }
 
-static bool is_registered(const Audit *audit, const char *path)
+static int compare_with_folder(const void *path, const void *folder)
 {
-    for (size_t i = 0; i < audit->folders.count; i++)
-        if (strcmp(audit->folders.items[i].path, path) == 0)
-            return true;
-    return false;
+    return strcmp(path, ((const StoreFolder *)folder)->path);
 }
 
-/* A root has no registered folder above it; folders are many, so ask the sorted list. */
-static bool is_root(const Audit *audit, const StoreFolder *folder)
+/* They come in path order (store_read_folders()). */
+static bool is_folder(const void *owner, const char *path)
 {
-    CLEANUP_FREE char *above = path_parent(folder->path);
+    const StoreFolders *folders = owner;
 
-    while (above && strcmp(above, "/") != 0) {
-        char *next = path_parent(above);
+    return folders->count > 0 && bsearch(path, folders->items, folders->count,
+                                         sizeof(*folders->items), compare_with_folder);
+}
 
-        if (is_registered(audit, above)) {
-            free(next);
-            return false;
-        }
-        free(above);
-        above = next;
-    }
-    return strcmp(folder->path, "/") == 0 || !is_registered(audit, "/");
+static void excluded_done(char **excluded, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(excluded[i]);
+    free(excluded);
 }
 
 static int build_rules(Audit *audit)
 {
-    const Config *config = audit->config;
-    CLEANUP_FREE char *data = path_parent(config->database_path);
-    CLEANUP_FREE char *above = data ? path_parent(data) : NULL;
-    CLEANUP_FREE char *frames = above ? path_join(above, "video_frames") : NULL;
     char **excluded = NULL;
     size_t n_excluded = 0;
-    int r = rules_new(config->watch_ignore, config->watch_ignore_files, &audit->rules);
+    int r = store_read_excluded(audit->store, &excluded, &n_excluded);
 
     if (r == 0)
-        r = frames ? rules_add_own(audit->rules, data) : -ENOMEM;
-    if (r == 0)
-        r = rules_add_own(audit->rules, frames);
-    if (r == 0)
-        r = rules_add_own(audit->rules, config->thumbnails_directory);
-    if (r == 0)
-        r = rules_add_own(audit->rules, config->state_directory);
+        r = scope_rules_new(audit->config, excluded, n_excluded, &audit->rules);
     for (size_t i = 0; r == 0 && i < audit->folders.count; i++)
-        r = rules_add_always(audit->rules, audit->folders.items[i].path);
-    if (r == 0 && store_read_excluded(audit->store, &excluded, &n_excluded) == 0)
-        for (size_t i = 0; i < n_excluded; i++) {
-            (void)rules_add_excluded(audit->rules, excluded[i]);
-            free(excluded[i]);
-        }
-    free(excluded);
+        r = scope_rules_add_folder(audit->rules, audit->folders.items[i].path);
+    excluded_done(excluded, n_excluded);
     if (r == 0)
         rules_sort(audit->rules);
     return r;
@@ -245,9 +249,12 @@ static int audit_all(Audit *audit)
     }
     if (r == 0)
         r = build_rules(audit);
-    for (size_t i = 0; r == 0 && i < audit->folders.count; i++)
-        if (is_root(audit, &audit->folders.items[i]))
-            r = audit_root(audit, audit->folders.items[i].path);
+    for (size_t i = 0; r == 0 && i < audit->folders.count; i++) {
+        const char *path = audit->folders.items[i].path;
+
+        if (!scope_is_covered(audit->rules, path, is_folder, &audit->folders))
+            r = audit_root(audit, path);
+    }
     return r;
 }
 
@@ -271,9 +278,10 @@ int audit_run(const Config *config, AuditReport report, AuditProgress progress, 
 
     if (r == 0)
         r = audit_all(&audit);
-    if (r > 0)
-        *ret_error =
-            strdup(r == STORE_E_BUSY ? "locked by another program" : store_error(audit.store));
+    if (r > 0 &&
+        asprintf(ret_error, "%s%s", r == STORE_E_BUSY ? config->database_path : "",
+                 r == STORE_E_BUSY ? ": locked by another program" : store_error(audit.store)) < 0)
+        *ret_error = NULL;
     store_folders_done(&audit.folders);
     free(audit.paths);
     (void)rules_unref(audit.rules);

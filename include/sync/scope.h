@@ -1,0 +1,16 @@
+#pragma once
+/* What belongs to the library, for the daemon and for `pictopy-sync check` alike. */
+
+#include "util/config.h"
+#include "volume/rules.h"
+
+/* Is there a row in folders for this path? */
+typedef bool (*ScopeIsFolder)(const void *owner, const char *path);
+
+/* Then add the folders, then rules_sort(). 0 or -ENOMEM. */
+int scope_rules_new(const Config *config, char *const *excluded, size_t n_excluded,
+                    Rules **ret_rules);
+int scope_rules_add_folder(Rules *rules, const char *path);
+/* Does the scan of a registered folder above lead to this one? Else it is a root. */
+bool scope_is_covered(const Rules *rules, const char *path, ScopeIsFolder is_folder,
+                      const void *owner);
