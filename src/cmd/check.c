@@ -63,6 +63,27 @@ static void print_json(Check *check, const AuditCounts *counts)
     json_decref(answer);
 }
 
+/* "1 folder", "2 folders" */
+static void print_count(uint64_t count, const char *noun)
+{
+    (void)printf("%llu %s%s", (unsigned long long)count, noun, count == 1 ? "" : "s");
+}
+
+static void print_summary(const AuditCounts *counts)
+{
+    (void)fputs(counts->differences == 0 ? "in sync: " : "not in sync: ", stdout);
+    print_count(counts->folders, "folder");
+    (void)fputs(", ", stdout);
+    print_count(counts->files, "file");
+    (void)fputs(", ", stdout);
+    print_count(counts->differences, "difference");
+    if (counts->offline > 0) {
+        (void)fputs("; offline, so not compared: ", stdout);
+        print_count(counts->offline, "folder");
+    }
+    (void)putchar('\n');
+}
+
 /* command_check() - compare database and disk and change nothing */
 int command_check(Command *command)
 {
@@ -74,18 +95,13 @@ int command_check(Command *command)
 
     clear(&check);
     if (r != 0) {
-        (void)fprintf(stderr, COMMAND_PROGRAM ": %s: %s\n", config->database_path,
-                      error ? error : strerror(-r));
+        (void)fprintf(stderr, COMMAND_PROGRAM ": check: %s\n", error ? error : strerror(-r));
         json_decref(check.list);
         return STATUS_FAILED;
     }
     if (check.list)
         print_json(&check, &counts);
     else
-        (void)printf("%s: %llu folders, %llu files, %llu difference(s)%s\n",
-                     counts.differences == 0 ? "in sync" : "not in sync",
-                     (unsigned long long)counts.folders, (unsigned long long)counts.files,
-                     (unsigned long long)counts.differences,
-                     counts.offline > 0 ? "; some folders are offline" : "");
+        print_summary(&counts);
     return counts.differences == 0 ? STATUS_IN_SYNC : STATUS_DIFFERENCES;
 }

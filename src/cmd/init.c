@@ -11,7 +11,9 @@
 
 static int failed(const char *path, const char *why)
 {
-    (void)fprintf(stderr, COMMAND_PROGRAM ": %s: %s\n", path, why);
+    CLEANUP_FREE char *shown = path_escape(path);
+
+    (void)fprintf(stderr, COMMAND_PROGRAM ": '%s': %s\n", shown ? shown : "?", why);
     return EXIT_FAILURE;
 }
 
@@ -68,10 +70,6 @@ int command_init(Command *command)
     };
     int status;
 
-    if (command->n_arguments == 0) {
-        (void)fputs(COMMAND_PROGRAM ": init: which folders? Give at least one DIR\n", stderr);
-        return 2;
-    }
     status = make_database(config->database_path);
     if (status != 0)
         return status;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +13,22 @@
 #include "util/array.h"
 #include "util/cleanup.h"
 
-static const struct {
+#define STATUS_USAGE       2
+#define STATUS_WRITE_ERROR 2 /* for check too, whose 1 means "differences" */
+
+typedef struct CommandEntry {
     const char *name;
     int (*run)(Command *command);
-    int most_arguments; /* -1: any number */
-} commands[] = {
-    {"run", command_run, 0},       {"init", command_init, -1},    {"check", command_check, 0},
-    {"status", command_status, 0}, {"config", command_config, 0},
+    bool takes_directories; /* at least one */
+    bool has_json;
+} CommandEntry;
+
+static const CommandEntry commands[] = {
+    {.name = "run", .run = command_run},
+    {.name = "init", .run = command_init, .takes_directories = true},
+    {.name = "check", .run = command_check, .has_json = true},
+    {.name = "status", .run = command_status, .has_json = true},
+    {.name = "config", .run = command_config},
 };
 
 static void usage(FILE *to)
@@ -30,8 +40,9 @@ static void usage(FILE *to)
                 "  run          watch and synchronize, in the foreground (the default)\n"
                 "  init DIR...  make the database where there is none, and register folders\n"
                 "  check        compare database and disk and change nothing;\n"
-                "               status 0: in sync, 1: differences, 2: failed\n"
-                "  status       ask the running daemon how it is\n"
+                "               exit status 0: in sync, 1: differences, 2: failed\n"
+                "  status       ask the running daemon how it is;\n"
+                "               exit status 0: healthy, 1: not healthy, 3: not running\n"
                 "  config       print the effective configuration\n"
                 "\n"
                 "Options:\n"
@@ -47,12 +58,22 @@ static void usage(FILE *to)
                 to);
 }
 
-static int bad_usage(const char *format, const char *what)
+static int see_help(void)
 {
-    (void)fprintf(stderr, COMMAND_PROGRAM ": ");
-    (void)fprintf(stderr, format, what);
-    (void)fputs("\nTry 'pictopy-sync --help' for more information.\n", stderr);
-    return 2;
+    (void)fputs("Try 'pictopy-sync --help' for more information.\n", stderr);
+    return STATUS_USAGE;
+}
+
+static int FORMAT_PRINTF(1, 2) bad_usage(const char *format, ...)
+{
+    va_list args;
+
+    (void)fputs(COMMAND_PROGRAM ": ", stderr);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fputc('\n', stderr);
+    return see_help();
 }
 
 typedef struct Parsed {
@@ -85,8 +106,7 @@ static int take_option(Parsed *parsed, int option)
         parsed->exit_status = 0;
         return 0;
     default:
-        (void)fputs("Try 'pictopy-sync --help' for more information.\n", stderr);
-        parsed->exit_status = 2;
+        parsed->exit_status = see_help(); /* getopt_long() has said what is wrong */
         return 0;
     }
 }
@@ -109,32 +129,58 @@ static int parse(Parsed *parsed, int argc, char *argv[])
     return 0;
 }
 
+static const CommandEntry *find_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int check_arguments(const CommandEntry *entry, const Command *command)
+{
+    if (command->json && !entry->has_json)
+        return bad_usage("%s: option '--json' is for check and status", entry->name);
+    if (entry->takes_directories && command->n_arguments == 0)
+        return bad_usage("%s: missing operand: which directories?", entry->name);
+    if (!entry->takes_directories && command->n_arguments > 0)
+        return bad_usage("%s: extra operand '%s'", entry->name, command->arguments[0]);
+    return 0;
+}
+
+/* One line an error, each with our name in front, as a compiler has them. */
+static int bad_configuration(int error, Text *errors)
+{
+    char *rest = errors->data;
+    const char *line;
+
+    if (error < 0)
+        (void)fprintf(stderr, COMMAND_PROGRAM ": %s\n", strerror(-error));
+    while ((line = strsep(&rest, "\n")))
+        if (*line)
+            (void)fprintf(stderr, COMMAND_PROGRAM ": %s\n", line);
+    return STATUS_USAGE;
+}
+
 static int run_command(Parsed *parsed, int argc, char *argv[])
 {
     const char *name = optind < argc ? argv[optind++] : "run";
+    const CommandEntry *entry = find_command(name);
+    Command *command = &parsed->command;
     CLEANUP(text_done) Text errors = {0};
-    size_t which = 0;
     int r;
 
-    while (which < sizeof(commands) / sizeof(commands[0]) &&
-           strcmp(commands[which].name, name) != 0)
-        which++;
-    if (which == sizeof(commands) / sizeof(commands[0]))
+    if (!entry)
         return bad_usage("unknown command '%s'", name);
-    parsed->command.arguments = argv + optind;
-    parsed->command.n_arguments = argc - optind;
-    if (commands[which].most_arguments >= 0 &&
-        parsed->command.n_arguments > commands[which].most_arguments)
-        return bad_usage("unexpected argument '%s'", argv[optind]);
-    r = config_load(&parsed->command.sources, &parsed->command.config, &errors);
-    if (r != 0) {
-        (void)fprintf(stderr, COMMAND_PROGRAM ": %s\n",
-                      errors.data ? errors.data
-                      : r < 0     ? strerror(-r)
-                                  : "bad configuration");
-        return 2;
-    }
-    return commands[which].run(&parsed->command);
+    command->arguments = argv + optind;
+    command->n_arguments = argc - optind;
+    r = check_arguments(entry, command);
+    if (r != 0)
+        return r;
+    r = config_load(&command->sources, &command->config, &errors);
+    if (r != 0)
+        return bad_configuration(r, &errors);
+    return entry->run(command);
 }
 
 static char *own_path(void)
@@ -144,19 +190,33 @@ static char *own_path(void)
     return path ? path : strdup("/proc/self/exe");
 }
 
+/* What was printed may have got no further than the buffer: a full disk shows only now. */
+static int close_output(int status)
+{
+    bool failed = ferror(stdout) != 0;
+
+    if (fclose(stdout) == 0 && !failed)
+        return status;
+    (void)fprintf(stderr, COMMAND_PROGRAM ": write error: %s\n", strerror(errno));
+    return STATUS_WRITE_ERROR;
+}
+
 /* options_main() - parse the command line and run the command; returns the exit status */
 int options_main(int argc, char *argv[])
 {
+    static char name[] = COMMAND_PROGRAM;
     CLEANUP_FREE char *program = own_path();
     Parsed parsed = {.command = {.program = program}, .exit_status = -1};
     int status;
 
+    if (argc > 0)
+        argv[0] = name; /* for getopt_long()'s messages */
     if (parse(&parsed, argc, argv) < 0)
-        status = 2;
+        status = bad_configuration(-ENOMEM, &(Text){0});
     else if (parsed.exit_status >= 0)
         status = parsed.exit_status;
     else
         status = run_command(&parsed, argc, argv);
     free(parsed.settings);
-    return status;
+    return close_output(status);
 }

@@ -5,12 +5,14 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import threading
+import time
 import uuid
 
 import pytest
@@ -778,24 +780,82 @@ def test_video_that_is_none_is_still_listed(library):
 
 # ---- commands ----
 
+def program(lib, *words, **options):
+    return subprocess.run([harness.BINARY, *words], stderr=subprocess.PIPE, text=True, check=False,
+                          env=lib.environment(), **{"stdout": subprocess.PIPE, **options})
+
+
 def test_help_and_version(library):
     lib = library(roots=())
+    for words in (("--version",), ("-V",), ("check", "--version")):
+        result = program(lib, *words)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert re.fullmatch(r"pictopy-sync \d+\.\d+\.\d+\n", result.stdout)
+    for words in (("--help",), ("-h",), ("run", "--help"), ("--help", "nonsense")):
+        result = program(lib, *words)
+        assert (result.returncode, result.stderr) == (0, "")
+        for word in ("Usage: pictopy-sync ", "run", "init", "check", "status", "config",
+                     "--config", "--set", "--json", "--help", "--version"):
+            assert word in result.stdout, f"--help does not mention {word}"
 
-    def run(*words):
-        return subprocess.run([harness.BINARY, *words], capture_output=True, text=True,
-                              env=lib.environment())
 
-    result = run("--version")
-    assert result.returncode == 0 and result.stdout.startswith("pictopy-sync ")
-    result = run("--help")
-    assert result.returncode == 0 and result.stderr == ""
-    for word in ("run", "init", "check", "status", "config", "--config", "--set"):
-        assert word in result.stdout, f"--help does not mention {word}"
-    for words in (("--no-such-option",), ("nonsense",), ("check", "--no-such-option"),
-                  ("run", "extra")):
-        result = run(*words)
-        assert result.returncode not in (0, None) and result.returncode > 0, words
-        assert result.stdout == "" and "pictopy-sync" in result.stderr, words
+@pytest.mark.parametrize("words, message", [
+    (["--nonsense"], "unrecognized option '--nonsense'"),
+    (["-x"], "invalid option -- 'x'"),
+    (["check", "--nonsense"], "unrecognized option '--nonsense'"),
+    (["--help=x"], "option '--help' doesn't allow an argument"),
+    (["config", "--set"], "option '--set' requires an argument"),
+    (["config", "-c"], "option requires an argument -- 'c'"),
+    (["nonsense"], "unknown command 'nonsense'"),
+    ([""], "unknown command ''"),
+    (["--", "--help"], "unknown command '--help'"),
+    (["run", "extra"], "run: extra operand 'extra'"),
+    (["check", "--", "--json"], "check: extra operand '--json'"),
+    (["status", "a", "b"], "status: extra operand 'a'"),
+    (["init"], "init: missing operand: which directories?"),
+    (["config", "--json"], "config: option '--json' is for check and status"),
+    (["--json"], "run: option '--json' is for check and status"),
+])
+def test_wrong_usage(library, words, message):
+    result = program(library(roots=()), *words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (f"pictopy-sync: {message}\n"
+                             "Try 'pictopy-sync --help' for more information.\n")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["config"], ["check"],
+                                   ["check", "--json"]])
+def test_full_disk_is_an_error(library, words):
+    lib = library(roots=("r",))
+    with open("/dev/full", "wb") as full:
+        result = program(lib, *lib.arguments(), *words, stdout=full)
+    assert (result.returncode, result.stderr) == (
+        2, "pictopy-sync: write error: No space left on device\n")
+
+
+def test_options_may_stand_anywhere(library):
+    lib = library(roots=())
+    name = lib.mkdir("-dir")
+    for words in ((*lib.arguments(), "init", name), ("init", name, *lib.arguments()),
+                  ("init", *lib.arguments(), "--", name)):
+        assert program(lib, *words).returncode == 0
+    result = program(lib, "init", *lib.arguments(), "--", "-dir", cwd=lib.base)
+    assert (result.returncode, result.stdout) == (0, f"{name} is registered already\n")
+
+
+def test_init_refuses_what_it_cannot_register(library):
+    lib = library(roots=())
+    write(lib.path("file"), b"")
+    bad = os.fsencode(lib.base) + b"/\xff"
+    os.mkdir(bad)
+    for path, why in ((lib.path("file"), "not a directory"), ("", "No such file or directory"),
+                      (lib.path("nowhere"), "No such file or directory")):
+        result = lib.run("init", path)
+        assert (result.returncode, result.stderr) == (1, f"pictopy-sync: '{path}': {why}\n")
+    result = lib.run("init", os.fsdecode(bad))
+    assert result.returncode == 1 and "\\xff': the name is not UTF-8" in result.stderr
+    result = lib.run("init", lib.path("nowhere"), lib.base)  # one that fails does not hinder others
+    assert (result.returncode, result.stdout) == (1, f"registered {lib.base}\n")
 
 
 def test_init_makes_database_and_folders(library):
@@ -871,6 +931,58 @@ def test_check_finds_differences_and_changes_nothing(library):
     assert lib.run("check").returncode == 2
 
 
+def test_check_says_what_differs(library):
+    lib = library(roots=("r",))
+    for name in ("r/gone.jpg", "r/changed.jpg", "r/bare.jpg", "r/kept.jpg"):
+        lib.photo(name)
+    lib.start()
+    lib.expect({"r/gone.jpg", "r/changed.jpg", "r/bare.jpg", "r/kept.jpg"})
+    lib.stop()
+    lib.unlink("r/gone.jpg")
+    lib.photo("r/changed.jpg", width=99)
+    os.unlink(lib.row("r/bare.jpg")["thumbnailPath"])
+    lib.photo("r/new.jpg")
+    lib.mkdir("r/dir")
+    os.utime(lib.path("r"), (1, 1))  # in case that all this took less than a second
+    wanted = {lib.path("r"): "folder differs", lib.path("r/dir"): "folder differs",
+              lib.path("r/gone.jpg"): "not on disk", lib.path("r/changed.jpg"): "modified",
+              lib.path("r/bare.jpg"): "thumbnail missing",
+              lib.path("r/new.jpg"): "not in the database"}
+    answer = json.loads(lib.check(1).stdout)
+    found = {item["path"]: item["difference"] for item in answer.pop("differences")}
+    assert found == wanted
+    assert answer == {"in_sync": False, "folders": 2, "files": 4, "offline": 0}
+    lines = lib.run("check").stdout.splitlines()
+    assert sorted(lines[:-1]) == sorted(f"{text}: {path}" for path, text in wanted.items())
+    assert lines[-1] == "not in sync: 2 folders, 4 files, 6 differences"
+
+
+def test_check_looks_behind_an_ignored_directory(library):
+    """A registered folder that no scan of another one reaches is looked at all the same."""
+    lib = library(roots=("r",))
+    lib.photo("r/.hidden/in/a.jpg")
+    lib.register("r/.hidden/in")
+    differences = json.loads(lib.check(1).stdout)["differences"]
+    assert lib.path("r/.hidden/in/a.jpg") in {item["path"] for item in differences}
+    lib.start()
+    lib.check()
+    assert lib.row("r/.hidden/in/a.jpg")
+
+
+def test_check_of_many_folders(library):
+    """Where scans begin is found without comparing every folder with every other."""
+    lib = library(roots=())
+    above = "/nowhere" + "/deep" * 20
+    with lib.connect() as db:
+        db.executemany("INSERT INTO folders (folder_id, folder_path, last_modified_time, "
+                       "AI_Tagging) VALUES (?, ?, 0, 0)",
+                       ((str(n), f"{above}/{n:05}") for n in range(30000)))
+    started = time.monotonic()
+    answer = json.loads(lib.check(0).stdout)
+    assert answer["offline"] == 30000
+    assert time.monotonic() - started < 10 * harness.PATIENCE
+
+
 def test_thumbnail_that_was_deleted_is_made_again_at_start(library):
     lib = library(roots=("r",))
     names = set(lib.photos("r", 3))
@@ -889,12 +1001,43 @@ def test_status_command(library):
     lib.photo("r/a.jpg")
     lib.start()
     here = {"http.listen": f"localhost:{lib.daemon.port}"}
-    result = lib.run("status", settings=here)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout
+
+    def status(*words, settings=here):
+        result = lib.run("status", *words, settings=settings)
+        return result.returncode, result.stdout, result.stderr
+
+    assert status() == (0, "healthy\ndatabase: connected\nwatcher: running\nfolders: 1\n", "")
+    code, text, _ = status("--json")
+    answer = json.loads(text)
+    assert (code, set(answer)) == (0, {"health", "watcher"})
+    assert answer["health"] == lib.daemon.get("/health")[1]
+    assert answer["watcher"] == lib.daemon.get("/watcher/status")[1]
+    os.rename(lib.database, lib.path("away.db"))
+    wait_for("it is missed", lambda: lib.daemon.get("/health")[0] == 503)
+    code, text, _ = status()
+    assert (code, text.splitlines()[:2]) == (1, ["unhealthy", "database: disconnected"])
     lib.stop()
-    result = lib.run("status", settings=here)
-    assert result.returncode > 0 and result.stderr
+    assert status() == (3, "", f"pictopy-sync: status: {here['http.listen']}: nobody answers: "
+                               "the daemon is not running\n")
+    code, text, error = status(settings={"http.listen": "localhost:0"})
+    assert (code, text) == (3, "") and "port 0" in error
+
+
+def test_status_of_another_service(library):
+    """Something else listens there, and says nothing that we understand."""
+    lib = library(roots=())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def answer():
+            client = server.accept()[0]
+            with client:
+                client.recv(1000)
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        thread = threading.Thread(target=answer)
+        thread.start()
+        result = lib.run("status", settings={"http.listen": f"localhost:{server.getsockname()[1]}"})
+        thread.join()
+    assert (result.returncode, result.stdout) == (3, "")
+    assert "somebody else answers" in result.stderr
 
 
 # ---- configuration ----
@@ -907,6 +1050,19 @@ def test_unknown_key_names_file_and_line(library):
         assert result.returncode > 0, command
         assert lib.config in result.stderr and "4" in result.stderr, result.stderr
         assert "settel" in result.stderr, result.stderr
+
+
+def test_every_error_is_told(library):
+    """All at once, a line each; nothing is started."""
+    lib = library(roots=())
+    write(lib.config, b"[watch]\nsettle = x\n[nothing]\na = b\n[log]\nlevel = info\nlevel = info\n")
+    result = lib.run("config", settings={"thumbnails.size": "1"})
+    lines = result.stderr.splitlines()
+    assert (result.returncode, result.stdout, len(lines)) == (2, "", 4)
+    for line, start in zip(lines, (f"{lib.config}:2: bad value", f"{lib.config}:3: unknown section",
+                                   f"{lib.config}:7: log.level is set again, first in line 6",
+                                   "--set thumbnails.size=1: bad value")):
+        assert line.startswith("pictopy-sync: " + start) and "; accepted: " in line
 
 
 @pytest.mark.parametrize("key, value, accepted", [
