@@ -22,6 +22,7 @@ struct ConfigKey {
     size_t field;              /* offset in Config */
     size_t globs;              /* offset of the parsed list, for lists of globs */
     uint64_t minimum, maximum; /* for numbers: µs, bytes, … */
+    bool live;                 /* a reload takes it up; else the next start does */
 };
 
 /* The environment: PICTOPY_SYNC_SECTION_KEY. */

@@ -117,6 +117,34 @@ static void extend_start(Timer *timer)
 
 /* ---- signals ---- */
 
+/* A message each: they come in lines. */
+static void log_config_errors(int error, Text *errors)
+{
+    char *rest = errors->data;
+    const char *line;
+
+    if (error < 0)
+        log_error("configuration not taken up: %s", strerror(-error));
+    while ((line = strsep(&rest, "\n")))
+        if (*line)
+            log_event(LOG_LEVEL_ERROR, LOG_EVENT_CONFIG_INVALID, NULL, NULL,
+                      "configuration not taken up: %s", line);
+}
+
+static void take_up(Daemon *daemon, Config *config)
+{
+    CLEANUP(text_done) Text waiting = {0};
+
+    log_set_level(config->log_level);
+    config_print_waiting(daemon->initial, config, &waiting);
+    if (daemon->config != daemon->initial)
+        (void)config_free(daemon->config);
+    daemon->config = config;
+    log_event(LOG_LEVEL_NOTICE, LOG_EVENT_RELOADED, NULL, NULL, "configuration reloaded");
+    if (waiting.length > 0)
+        log_warning("these change only with the next start: %s", waiting.data);
+}
+
 static void reload(Daemon *daemon)
 {
     CLEANUP(text_done) Text errors = {0};
@@ -126,20 +154,12 @@ static void reload(Daemon *daemon)
     service_reloading();
     r = config_load(daemon->sources, &config, &errors);
     if (r != 0) {
-        log_event(LOG_LEVEL_ERROR, LOG_EVENT_CONFIG_INVALID, NULL, NULL,
-                  "configuration not taken up: %s",
-                  errors.data ? errors.data
-                  : r < 0     ? strerror(-r)
-                              : "invalid");
+        log_config_errors(r, &errors);
     } else if (engine_reconfigure(daemon->engine, config) < 0) {
         log_error("configuration not taken up: out of memory");
         (void)config_free(config);
     } else {
-        log_set_level(config->log_level);
-        if (daemon->config != daemon->initial)
-            (void)config_free(daemon->config);
-        daemon->config = config;
-        log_event(LOG_LEVEL_NOTICE, LOG_EVENT_RELOADED, NULL, NULL, "configuration reloaded");
+        take_up(daemon, config);
     }
     service_ready();
 }

@@ -23,6 +23,16 @@ static void print_source(const struct ConfigValue *value, Text *out)
     }
 }
 
+/* The value as it counts: paths are expanded, others stand as they were given. */
+static const char *value_of(const Config *config, size_t i)
+{
+    const ConfigKey *key = &config_keys[i];
+
+    if (key->type->is_string)
+        return *(char *const *)(const void *)((const char *)config + key->field);
+    return config->values[i].text;
+}
+
 /*
  * config_print() - write the configuration down
  * @out: appended: the keys in the order of the table, each under a comment that names its source;
@@ -41,17 +51,33 @@ int config_print(const Config *config, Text *out)
         text_append(out, "# The effective configuration; no file\n");
     for (size_t i = 0; i < config_n_keys; i++) {
         const ConfigKey *key = &config_keys[i];
-        const char *value = config->values[i].text;
+        const char *value = value_of(config, i);
 
         if (config_key_section(key) != length || strncmp(key->name, section, length) != 0) {
             section = key->name;
             length = config_key_section(key);
             text_printf(out, "\n[%.*s]\n", (int)length, section);
         }
-        if (key->type->is_string)
-            value = *(char *const *)(const void *)((const char *)config + key->field);
         print_source(&config->values[i], out);
         text_printf(out, "%s =%s%s\n", key->name + length + 1, *value ? " " : "", value);
     }
     return out->failed ? -ENOMEM : 0;
+}
+
+/*
+ * config_print_waiting() - which changes have to wait for the next start?
+ * @running: what the daemon was started with
+ * @wanted: what it has just read
+ * @out: appended: their names, separated by ", "
+ */
+void config_print_waiting(const Config *running, const Config *wanted, Text *out)
+{
+    const char *separator = "";
+
+    for (size_t i = 0; i < config_n_keys; i++) {
+        if (config_keys[i].live || strcmp(value_of(running, i), value_of(wanted, i)) == 0)
+            continue;
+        text_printf(out, "%s%s", separator, config_keys[i].name);
+        separator = ", ";
+    }
 }

@@ -1154,15 +1154,31 @@ def test_reload(library):
     assert lib.row("r/@eaDir/c.jpg"), "the new list of names to ignore is not in force"
 
     seen = len(daemon.lines)
-    write(lib.config, b"[watch]\nignore = other\n[nonsense]\nkey = value\n")
+    write(lib.config, b"[watch]\nignore = other\nsettle = soon\n[nonsense]\nkey = value\n")
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.wait_line(r"nonsense", start=seen)
+    for number, what in ((3, "bad value"), (4, "unknown section")):  # a message each
+        daemon.wait_line(f"^error: configuration not taken up: {re.escape(lib.config)}:{number}: "
+                         + what, start=seen)
     lib.photo("r/skip/d.jpg")
     lib.photo("r/other/e.jpg")
     lib.settle()
     assert lib.row("r/skip/d.jpg") is None, "a broken configuration was taken up"
     assert lib.row("r/other/e.jpg"), "a broken configuration was taken up"
     assert healthy(lib)
+
+
+def test_reload_names_what_it_cannot_take_up(library):
+    lib = library(roots=("r",))
+    daemon = lib.start()
+    write(lib.config, b"[thumbnails]\nsize = 99\n[watch]\nsettle = 100ms\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_line(r"^warning: these change only with the next start: thumbnails.size$")
+    seen = len(daemon.lines)
+    write(lib.config, b"")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_line(r"configuration reloaded", start=seen)
+    lib.settle()
+    assert not [line for line in daemon.lines[seen:] if "next start" in line]
 
 
 # ---- the process ----

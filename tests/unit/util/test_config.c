@@ -479,6 +479,29 @@ static void test_reload_is_repeatable(void **state UNUSED)
     assert_int_equal(old->media_workers, 1);
 }
 
+static void waiting(const char *before, const char *after, const char *names)
+{
+    CLEANUP(config_free_p) Config *old = NULL;
+    CLEANUP(config_free_p) Config *new = NULL;
+    CLEANUP(text_done) Text errors = {0};
+    CLEANUP(text_done) Text out = {0};
+
+    assert_int_equal(load(before, NULL, &old, &errors), 0);
+    assert_int_equal(load(after, NULL, &new, &errors), 0);
+    config_print_waiting(old, new, &out);
+    assert_string_equal(out.data ? out.data : "", names);
+}
+
+static void test_waiting(void **state UNUSED)
+{
+    waiting("", "", "");
+    waiting("[log]\nlevel = debug\n", "[watch]\nsettle = 1s\nignore = x\n", "");
+    waiting("", "[thumbnails]\nsize = 300\n", "thumbnails.size");
+    waiting("[http]\nlisten = localhost:1\n", "[state]\ndirectory = /s\n[log]\nlevel = error\n",
+            "state.directory, http.listen");
+    waiting("", "[state]\ndirectory = ~/.local/state/pictopy-sync\n", ""); /* the same place */
+}
+
 static int remove_directory(void **state UNUSED)
 {
     CLEANUP_FREE char *path = file_path("test.conf");
@@ -506,6 +529,7 @@ int main(void)
         cmocka_unit_test_setup(test_values, setup),
         cmocka_unit_test_setup(test_url_slash, setup),
         cmocka_unit_test_setup(test_print, setup),
+        cmocka_unit_test_setup(test_waiting, setup),
         cmocka_unit_test_setup(test_documented_file, setup),
         cmocka_unit_test_setup(test_reload_is_repeatable, setup),
     };
