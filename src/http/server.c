@@ -8,7 +8,9 @@
  *  - An absolute request target gets to us only when its port is ours; enable_auth_domain_check=no
  *    keeps civetweb from looking at its host, which the guard does. One for another port, and "*",
  *    close the connection without an answer.
- *  - Header lines beyond MG_MAX_HEADERS are dropped silently, so a full table is refused.
+ *  - Header lines beyond MG_MAX_HEADERS are dropped silently, so a full table is refused. So are
+ *    all lines from one on that begins with a blank or a colon; no browser sends such a line, so no
+ *    page can hide its Origin behind one.
  *  - mg_read() returns when its buffer is full or the peer pauses for request_timeout_ms.
  *  - Once mg_stop() has been called nothing more is written, and its threads look at the stop flag
  *    only every 2 s while they wait for a socket. So stopping first lets the requests under way
@@ -36,8 +38,8 @@
 #include "util/text.h"
 
 #define REQUEST_TIMEOUT_MS    "5000" /* for the header, for a pause in the body, for a slow reader */
-#define KEEP_ALIVE_TIMEOUT_MS "1000" /* an idle connection holds a thread */
-#define BODY_TIMEOUT          (5 * CLOCK_US_PER_SEC)
+#define KEEP_ALIVE_TIMEOUT_MS "1000"                 /* an idle connection holds a thread */
+#define BODY_TIMEOUT          (4 * CLOCK_US_PER_SEC) /* less: a pause must count as too slow */
 #define STOP_TIMEOUT_SEC      1
 
 _Static_assert(HTTP_HEADERS_MAX < MG_MAX_HEADERS, "a full table must be noticed");
@@ -121,8 +123,8 @@ static bool read_request(const struct mg_request_info *info, HttpRequest *reques
 
 /* Reads the body, which no route looks at, so that the connection can go on. Byte by byte, or a
  * client that drips could hold the thread for as long as the buffer is large; most bodies have come
- * with the header and cost no system call. Returns false when it is too large or too slow. */
-static bool drain_body(struct mg_connection *connection)
+ * with the header and cost no system call. Returns 0, or the status to refuse it with. */
+static int drain_body(struct mg_connection *connection)
 {
     long long length = mg_get_request_info(connection)->content_length; /* -1 when chunked */
     uint64_t deadline = clock_now() + BODY_TIMEOUT;
@@ -132,38 +134,44 @@ static bool drain_body(struct mg_connection *connection)
     while (n <= HTTP_BODY_MAX) {
         int r = mg_read(connection, &byte, 1);
 
-        if (r == 0) /* the end, or nothing came for request_timeout_ms */
-            return length < 0 || n == length;
-        if (r < 0 || clock_now() > deadline)
-            return false;
-        n++;
+        if (r > 0 && clock_now() <= deadline) {
+            n++;
+            continue;
+        }
+        if (r == 0 && (length < 0 || n == length))
+            return 0;
+        return clock_now() < deadline ? 400 : 408; /* it ends too early or makes no sense */
     }
-    return false;
+    return 413;
 }
 
 /* Makes the connection ready for the next request, or says why there can be none. */
 static bool accept_body(struct mg_connection *connection, const HttpRequest *request,
                         HttpResponse *response)
 {
-    switch (http_request_body(request)) {
-    case HTTP_BODY_NONE:
-        return true;
-    case HTTP_BODY_INVALID:
-        http_response_detail(response, 400, "The length of the body is not clear");
-        return false;
-    case HTTP_BODY_TOO_LARGE:
-        http_response_detail(response, 413, "The body is too large");
-        return false;
-    case HTTP_BODY_PRESENT:
-        break;
-    }
+    HttpBody body = http_request_body(request);
+    int refused = 0;
+
+    if (body == HTTP_BODY_INVALID)
+        refused = 400;
+    else if (body == HTTP_BODY_TOO_LARGE)
+        refused = 413;
+    else if (body == HTTP_BODY_PRESENT && !http_request_header(request, "Expect"))
+        refused = drain_body(connection);
     /* Who asks first ("Expect: 100-continue") is answered at once and need not send it. */
-    if (http_request_header(request, "Expect"))
+    switch (refused) {
+    case 0:
         return true;
-    if (drain_body(connection))
-        return true;
-    http_response_detail(response, 413, "The body is too large, broken or too slow");
-    return false;
+    case 408:
+        http_response_detail(response, refused, "The body is too slow");
+        return false;
+    case 413:
+        http_response_detail(response, refused, "The body is too large");
+        return false;
+    default:
+        http_response_detail(response, refused, "The body is broken, or its length is not clear");
+        return false;
+    }
 }
 
 static int on_request(struct mg_connection *connection)

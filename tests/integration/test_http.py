@@ -361,11 +361,26 @@ def test_trailing_slash(lib):
     "evil.example", "evil.example:PORT", "localhost", "localhost:1", "localhost:PORT0",
     "localhost.:PORT", "localhost.evil.example:PORT", "user@localhost:PORT", "127.0.0.1.:PORT",
     "127.1:PORT", "0.0.0.0:PORT", "10.0.0.1:PORT", "[::]:PORT", "[::ffff:127.0.0.1]:PORT",
-    "localhost:PORT, localhost:PORT", ""])
+    "localhost:PORT, localhost:PORT", "", "[::1]", "[::1]:1", "[0:0:0:0:0:0:0:1]:PORT", "[::1:PORT",
+    "localhost:", "localhost:PORT:PORT", "localhost:PORT/", "127.0.0.256:PORT", "127.0.0.01:PORT",
+    "2130706433:PORT", "0x7f000001:PORT", "localhost%2e:PORT", "localhost\\:PORT"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_foreign_host(lib, host, method):
     path = "/health" if method == "GET" else "/shutdown"
     assert raw(lib, f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()) == 403
+    assert running(lib)
+
+
+@pytest.mark.parametrize("path", GETS + POSTS + ["/nothing"])
+def test_foreign_host_everywhere(lib, path):
+    """A name of a page's own that it made point here, on every route and with every method."""
+    for method in ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"):
+        headers = {"Host": f"evil.example:{lib.daemon.port}"}
+        if method == "HEAD":
+            assert ask(lib, method, path, headers)[0] == 403
+        else:
+            error(lib, method, path, 403, "The Host header does not name this service",
+                  headers=headers)
     assert running(lib)
 
 
@@ -386,6 +401,10 @@ def test_absolute_target(lib):
     head = b" HTTP/1.1\r\nHost: localhost:PORT\r\n\r\n"
     assert raw(lib, b"GET http://127.0.0.1:PORT/health" + head) == 200
     assert raw(lib, b"POST http://evil.example:PORT/shutdown" + head) == 403
+    assert raw(lib, b"POST http://user@localhost:PORT/shutdown" + head) == 403
+    assert raw(lib, b"POST http://localhost:PORT@evil.example/shutdown" + head) == 400
+    assert raw(lib, b"GET http://localhost:PORT/health HTTP/1.1\r\nHost: evil.example:PORT\r\n\r\n"
+               ) == 403
     assert raw(lib, b"POST http://evil.example/shutdown" + head) == 0  # closed without an answer
     assert raw(lib, b"OPTIONS *" + head) == 0
     assert running(lib)
@@ -457,8 +476,9 @@ def test_preflight(lib):
         assert headers["Access-Control-Allow-Headers"] == (names if echoed else None)
 
 
-def test_foreign_preflight(lib):
-    headers = error(lib, "OPTIONS", "/shutdown", 403,
+@pytest.mark.parametrize("path", GETS + POSTS)
+def test_foreign_preflight(lib, path):
+    headers = error(lib, "OPTIONS", path, 403,
                     headers={"Origin": EVIL, "Access-Control-Request-Method": "POST"})
     assert not [name for name in headers if name.lower().startswith("access-control-")]
 
@@ -494,12 +514,62 @@ def test_other_allowed_origins(library):
     (b"POST /shutdown HTTP/1.1\r\nHost: localhost:PORT\r\nContent-Length: 1\r\n"
      b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     (b"POST /shutdown HTTP/1.1\r\nHost: localhost:PORT\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-     413),
+     400),
+    (b"POST /shutdown HTTP/1.1\r\nHost: localhost:PORT\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+     400),
+    (b"POST /shutdown HTTP/1.1\r\nHost: localhost:PORT\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+     400),  # the client has gone
+    (b"POST /shutdown HTTP/1.1\r\nHost: localhost:PORT\r\nContent-Length: 5\r\n\r\nab", 400),
+    (b"POST /shutdown HTTP/1.1\r\nHost: localhost:PORT\r\nContent-Length: +5\r\n\r\nabcde", 400),
+    (b"POST /shutdown HTTP/1.1\r\nHost: localhost:PORT\r\nContent-Length: 0x5\r\n\r\nabcde", 400),
+    (b"POST /shutdown HTTP/1.1\r\nHost: localhost:PORT\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+    (b"CONNECT localhost:PORT HTTP/1.1\r\nHost: localhost:PORT\r\n\r\n", 400),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    (b"GET /health HTTP/1.2\r\nHost: localhost:PORT\r\n\r\n", 505),
+    (b"GET\t/health HTTP/1.1\r\nHost: localhost:PORT\r\n\r\n", 400),
+    (b"GET /health HTTP/1.1\r\nHost: localhost:PORT\r\nno colon\r\n\r\n", 400),
+    (b"GET /health HTTP/1.1\r\nHost: localhost:PORT\r\nX: a\rOrigin: b\r\n\r\n", 400),
+    (b"GET /health HTTP/1.1\r\nHost: localhost:PORT\r\nX: a\x00b\r\n\r\n", 400),
+    # A folded line ends what is read of the header, so no Host is seen.
+    (b"GET /health HTTP/1.1\r\nX: a\r\n b\r\nHost: localhost:PORT\r\n\r\n", 403),
 ], ids=lambda value: repr(value[:40]) if isinstance(value, bytes) else None)
 def test_malformed(lib, data, status):
     # A reset may overtake the answer when the server closes with input unread.
     assert raw(lib, data) in (status, 0 if len(data) > 16384 else status)
     assert running(lib)
+
+
+@pytest.mark.parametrize("data", [b"POST /shutdown HTTP/1.1\r\nHost: localhost:PORT\r\n"
+                                  b"Content-Length: 5\r\n\r\nab",
+                                  b"POST /shutdown HTTP/1.1\r\nHost: localhost:PORT\r\n"
+                                  b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+                                  b"GET /health HTTP/1.1\r\nHost: ", b""],
+                         ids=["body", "chunk", "header", "nothing"])
+def test_slow_client(lib, data):
+    """One that stops in the middle is sent away after 5 s, and nothing has happened."""
+    answer = send(lib, data, end=False)
+    if data.startswith(b"POST"):
+        assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    else:
+        assert answer[:13] in (b"", b"HTTP/1.1 400 ")
+    assert running(lib)
+
+
+@pytest.mark.parametrize("version, headers, kept", [
+    ("1.1", b"", True), ("1.1", b"Connection: keep-alive\r\n", True),
+    ("1.1", b"Connection: close\r\n", False), ("1.1", b"connection: Keep-Alive, CLOSE\r\n", False),
+    ("1.0", b"", False), ("1.0", b"Connection: keep-alive\r\n", True),
+    # Who asks whether a body is wanted need not send it, so what comes next may be it or not.
+    ("1.1", b"Expect: 100-continue\r\nContent-Length: 5\r\n", False),
+    # Nothing is upgraded to.
+    ("1.1", b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", False)])
+def test_connection(lib, version, headers, kept):
+    start = b"GET /health HTTP/" + version.encode() + b"\r\nHost: localhost:PORT\r\n"
+    answer = send(lib, start + headers + b"\r\n" + start + b"Connection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 1 + kept
+    first = answer.split(b"\r\n\r\n")[0].split(b"\r\n")
+    assert (b"Connection: keep-alive" in first, b"Connection: close" in first) == (kept, not kept)
 
 
 def test_keep_alive_and_bodies(lib):
@@ -525,10 +595,12 @@ def test_keep_alive_and_bodies(lib):
 
 def test_pipelined(lib):
     one = b"GET /health HTTP/1.1\r\nHost: localhost:PORT\r\n\r\n"
+    body = (b"GET /health HTTP/1.1\r\nHost: localhost:PORT\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"5\r\nabcde\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n")
     last = b"GET /health HTTP/1.1\r\nHost: localhost:PORT\r\nConnection: close\r\n\r\n"
-    answer = send(lib, one * 4 + last, end=False)
-    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 5
-    assert answer.count(b'"healthy"') == 5
+    answer = send(lib, one * 4 + body + last, end=False)
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 6
+    assert answer.count(b'"healthy"') == 6
 
 
 def test_silent_clients(lib):
@@ -544,6 +616,36 @@ def test_silent_clients(lib):
 
 
 # ---- many at once ----
+
+def test_many_connections(lib):
+    """Far more than there are threads, all open before the first one asks."""
+    sockets = [socket.create_connection(("127.0.0.1", lib.daemon.port), 60 * harness.PATIENCE)
+               for _ in range(100)]
+    request = f"GET /health HTTP/1.0\r\nHost: localhost:{lib.daemon.port}\r\n\r\n".encode()
+    for sock in sockets:
+        sock.sendall(request)
+    for sock in sockets:
+        with sock:
+            assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_clients_that_read_nothing(library):
+    """They ask and ask; others are answered, and the end is not held up."""
+    lib = library(roots=("r",))
+    lib.start()
+    one = f"GET /folders HTTP/1.1\r\nHost: localhost:{lib.daemon.port}\r\n\r\n".encode()
+    deaf = [socket.create_connection(("127.0.0.1", lib.daemon.port)) for _ in range(12)]
+    for sock in deaf:
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError, ConnectionResetError):
+            while True:
+                sock.send(one * 1000)
+    assert ask(lib, "GET", "/health")[0] == 200
+    start = time.monotonic()
+    lib.stop()
+    assert time.monotonic() - start < 3 * harness.PATIENCE
+    for sock in deaf:
+        sock.close()
 
 class Settlers:
     """As many settles as may wait at a time, all of them waiting for a photo that is not due."""

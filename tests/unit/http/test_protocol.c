@@ -304,7 +304,7 @@ static void test_bodies_that_end_it(void **state)
                          "POST /watcher/stop HTTP/1.1\r\nHost: localhost:%u\r\n"
                          "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
                          f->port) > 0);
-    expect_next(fd, broken, 413, false);
+    expect_next(fd, broken, 400, false);
     expect_end(fd);
 
     fd = fixture_connect(f->port);
