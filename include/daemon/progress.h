@@ -7,6 +7,7 @@ typedef struct ProgressView {
     bool terminal;  /* standard error is one: draw a bar */
     bool drawn;     /* a bar stands on the present line */
     uint64_t begun; /* µs, of the present import; 0 = none */
+    uint64_t total; /* photos of the present import */
     uint64_t shown; /* µs, when the bar was last drawn */
 } ProgressView;
 

@@ -62,6 +62,7 @@ bool log_level_parse(const char *name, LogLevel *ret_level); /* error, warning, 
 const char *log_level_name(LogLevel level);
 void log_set_sink(LogSink sink); /* NULL: standard error */
 void log_sink_stderr(const LogRecord *record);
+bool log_on_terminal(void); /* standard error is a terminal that can erase a line */
 void log_set_rate(unsigned lines_per_second); /* 0: no limit; the default is 200 */
 
 void log_event(LogLevel level, LogEvent event, const char *folder_id, const char *path,

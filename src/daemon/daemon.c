@@ -48,6 +48,7 @@ typedef struct Daemon {
     int claim_fd; /* on the database */
     bool ready_told;
     bool synced_told;
+    bool quiet; /* the bar speaks for the changes of the first import */
 } Daemon;
 
 /* A message from an HTTP thread carries no pointer to the engine: there is one daemon in a
@@ -65,6 +66,14 @@ static void deliver(MailboxItem *item)
 }
 
 /* ---- progress ---- */
+
+/* On a terminal the first import is a bar, and then each change is a line. */
+static void set_log_level(Daemon *daemon)
+{
+    bool hide = daemon->quiet && daemon->config->log_level == LOG_LEVEL_INFO;
+
+    log_set_level(hide ? LOG_LEVEL_NOTICE : daemon->config->log_level);
+}
 
 static void say_ready(Daemon *daemon, const EngineProgress *progress)
 {
@@ -85,8 +94,9 @@ static void show_progress(Timer *timer)
     engine_progress(daemon->engine, &progress);
     progress_show(&daemon->view, &progress);
     if (progress.in_sync && !daemon->synced_told) {
-        progress_clear(&daemon->view);
         log_notice("in sync");
+        daemon->quiet = false;
+        set_log_level(daemon);
     }
     daemon->synced_told = progress.in_sync;
 }
@@ -135,11 +145,11 @@ static void take_up(Daemon *daemon, Config *config)
 {
     CLEANUP(text_done) Text waiting = {0};
 
-    log_set_level(config->log_level);
     config_print_waiting(daemon->initial, config, &waiting);
     if (daemon->config != daemon->initial)
         (void)config_free(daemon->config);
     daemon->config = config;
+    set_log_level(daemon);
     log_event(LOG_LEVEL_NOTICE, LOG_EVENT_RELOADED, NULL, NULL, "configuration reloaded");
     if (waiting.length > 0)
         log_warning("these change only with the next start: %s", waiting.data);
@@ -315,11 +325,12 @@ int daemon_run(const ConfigSources *sources, Config *config, const char *program
                      .signals = {.fd = -1}};
     int r;
 
-    log_set_level(config->log_level);
+    progress_init(&daemon.view);
+    daemon.quiet = daemon.view.terminal;
+    set_log_level(&daemon);
     if (journal_is_stderr())
         log_set_sink(log_sink_journal);
     raise_file_limit();
-    progress_init(&daemon.view);
     r = instance_lock(config->state_directory, &daemon.lock_fd);
     if (r == 0)
         r = instance_claim(config->database_path, &daemon.claim_fd);

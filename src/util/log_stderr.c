@@ -1,6 +1,7 @@
 /* The plain sink: readable lines on standard error, with the time and colours on a terminal. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,17 +25,40 @@ static const char *log_color(LogLevel level)
     }
 }
 
-/* The line for a terminal: "HH:MM:SS level text". */
+/* Colours are unwanted (no-color.org). */
+static bool log_is_plain(void)
+{
+    const char *wish = getenv("NO_COLOR");
+
+    return wish && *wish;
+}
+
+/*
+ * log_on_terminal() - is standard error a terminal that can go back and erase a line?
+ */
+bool log_on_terminal(void)
+{
+    const char *kind = getenv("TERM");
+
+    return isatty(STDERR_FILENO) && kind && *kind && strcmp(kind, "dumb") != 0;
+}
+
+/* The line for a terminal: "HH:MM:SS level text", in place of a progress bar that may stand there.
+ */
 static int log_format_terminal(const LogRecord *record, const char *text, char **ret_line)
 {
     const char *color = log_color(record->level);
+    bool plain = log_is_plain();
     time_t now = time(NULL);
     char clock[16] = "";
     struct tm tm;
 
     if (localtime_r(&now, &tm))
         (void)strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
-    return asprintf(ret_line, "\033[2m%s\033[0m %s%-7s %s%s\n", clock, color,
+    if (plain)
+        return asprintf(ret_line, "\r\033[K%s %-7s %s\n", clock, log_level_name(record->level),
+                        text);
+    return asprintf(ret_line, "\r\033[K\033[2m%s\033[0m %s%-7s %s%s\n", clock, color,
                     log_level_name(record->level), text, *color ? "\033[0m" : "");
 }
 
@@ -53,7 +77,7 @@ void log_sink_stderr(const LogRecord *record)
 
     if (!text)
         return;
-    if (isatty(STDERR_FILENO))
+    if (log_on_terminal())
         n = log_format_terminal(record, text, &line);
     else
         n = asprintf(&line, "%s: %s\n", log_level_name(record->level), text);
