@@ -3,7 +3,8 @@
  * that is set: the journal (service/journal), a terminal's progress display, or standard error.
  *
  * Lines over the limit are counted and reported by one line as soon as there is room again, so a
- * folder with a million bad files cannot fill a disk with its log.
+ * folder with a million bad files cannot fill a disk with its log. Notices and worse have a limit of
+ * their own: a burst of changes must not swallow the one line that says "ready".
  */
 
 #include "util/log.h"
@@ -66,13 +67,17 @@ static const char *const log_level_names[] = {
 static _Atomic(LogLevel) log_current_level = LOG_LEVEL_INFO;
 static _Atomic(LogSink) log_current_sink = log_sink_stderr;
 
-/* The limit of lines a second; all under the mutex. */
-static struct {
-    pthread_mutex_t mutex;
-    unsigned limit;   /* lines a second; 0 = none */
+typedef struct LogBudget {
     unsigned lines;   /* passed in this second */
     uint64_t second;  /* of clock_now() */
     uint64_t dropped; /* and not yet reported */
+} LogBudget;
+
+/* The limit of lines a second; all under the mutex. */
+static struct {
+    pthread_mutex_t mutex;
+    unsigned limit;       /* lines a second; 0 = none */
+    LogBudget budgets[2]; /* of info and debug; of what is more important */
 } log_rate = {.mutex = PTHREAD_MUTEX_INITIALIZER, .limit = LOG_RATE_DEFAULT};
 
 /* log_set_level() - messages less important than level are dropped; any thread */
@@ -127,24 +132,25 @@ void log_set_rate(unsigned lines_per_second)
 }
 
 /* May a line be written now? ret_dropped: the number of lost ones to report before it. */
-static bool log_rate_admits(uint64_t *ret_dropped)
+static bool log_rate_admits(LogLevel level, uint64_t *ret_dropped)
 {
+    LogBudget *budget = &log_rate.budgets[level <= LOG_LEVEL_NOTICE];
     uint64_t second = clock_now() / CLOCK_US_PER_SEC;
     bool admitted;
 
     *ret_dropped = 0;
     (void)pthread_mutex_lock(&log_rate.mutex);
-    if (second != log_rate.second) {
-        log_rate.second = second;
-        log_rate.lines = 0;
+    if (second != budget->second) {
+        budget->second = second;
+        budget->lines = 0;
     }
-    admitted = log_rate.limit == 0 || log_rate.lines < log_rate.limit;
+    admitted = log_rate.limit == 0 || budget->lines < log_rate.limit;
     if (admitted) {
-        log_rate.lines++;
-        *ret_dropped = log_rate.dropped;
-        log_rate.dropped = 0;
+        budget->lines++;
+        *ret_dropped = budget->dropped;
+        budget->dropped = 0;
     } else {
-        log_rate.dropped++;
+        budget->dropped++;
     }
     (void)pthread_mutex_unlock(&log_rate.mutex);
     return admitted;
@@ -178,7 +184,7 @@ void log_event(LogLevel level, LogEvent event, const char *folder_id, const char
     uint64_t dropped;
     va_list args;
 
-    if (level > log_level() || !log_rate_admits(&dropped))
+    if (level > log_level() || !log_rate_admits(level, &dropped))
         return;
     va_start(args, format);
     if (vasprintf(&text, format, args) < 0)

@@ -101,6 +101,9 @@ static void test_rate(void **state UNUSED)
     for (int i = 0; i < 100; i++)
         log_info("line");
     assert_int_equal(n_seen, 10);
+    for (int i = 0; i < 100; i++) /* chatter leaves room for what matters, which has an end too */
+        log_notice("line");
+    assert_int_equal(n_seen, 20);
     second = clock_now() / CLOCK_US_PER_SEC;
     while (clock_now() / CLOCK_US_PER_SEC == second)
         ;
@@ -111,6 +114,10 @@ static void test_rate(void **state UNUSED)
     text_clear(&seen);
     log_info("reported once");
     assert_string_equal(seen.data, "6 - - - reported once\n");
+    text_clear(&seen);
+    log_error("next");
+    assert_string_equal(seen.data,
+                        "4 - - - 90 log lines dropped, too many in a second\n3 - - - next\n");
 }
 
 static int fails(void)
