@@ -3,8 +3,8 @@
  * that is set: the journal (service/journal), a terminal's progress display, or standard error.
  *
  * Lines over the limit are counted and reported by one line as soon as there is room again, so a
- * folder with a million bad files cannot fill a disk with its log. Notices and worse have a limit of
- * their own: a burst of changes must not swallow the one line that says "ready".
+ * folder with a million bad files cannot fill a disk with its log. Notices and worse have a limit
+ * of their own: a burst of changes must not swallow the one line that says "ready".
  */
 
 #include "util/log.h"

@@ -206,9 +206,10 @@ def test_check_on_a_terminal(library, terminal):
     lib = library(roots=("r",))
     lib.photos("r", 3)
     lib.mkdir("r/in")
+    os.utime(lib.path("r"), (1, 1))  # not the second in which it was registered
     screen = terminal(lib, "check")
     assert screen.end() == 1
     assert "\r\033[Kcompared 2 folders, 3 photos and videos" in screen.text
     lines = screen.lines()
-    assert lines[-2:] == ["not in sync: 2 folders, 3 files, 4 differences", ""]
+    assert lines[-2:] == ["not in sync: 2 folders, 3 files, 5 differences", ""]
     assert not [line for line in lines if "compared" in line]

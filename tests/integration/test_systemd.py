@@ -185,6 +185,16 @@ def test_reload_rejects_a_broken_configuration(service):
     assert service.get("/health")[1]["status"] == "healthy"
 
 
+def test_start_with_a_broken_configuration(service):
+    """It fails at once and says why; nothing is gained by trying again and again."""
+    service.write("/etc/pictopy-sync.conf", "[watch]\nsettle = soon\n")
+    assert service.run("systemctl", "start", UNIT, check=False).returncode != 0
+    assert service.show(UNIT, "ActiveState") == "failed"
+    assert (service.show(UNIT, "ExecMainStatus"), service.show(UNIT, "NRestarts")) == ("2", "0")
+    assert [entry for entry in service.journal()
+            if 'pictopy-sync.conf:2: bad value "soon"' in str(entry["MESSAGE"])]
+
+
 def test_stop_in_the_middle_of_an_import(service):
     service.add_photos(600)
     service.init()
