@@ -196,7 +196,7 @@ def test_older_schema(library):
     lib = library(roots=("r",), old_schema=True)
     lib.put("r/a.jpg", media.jpeg_exif("2011:12:13 14:15:16", gps=(48.2, 16.37)))
     lib.photo("r/in/b.jpg")
-    if media.have_ffmpeg():
+    if media.have_video():
         lib.put("r/film.mp4", media.video())
     lib.start()
     lib.expect({"r/a.jpg", "r/in/b.jpg"})
@@ -729,7 +729,7 @@ def test_takeout_sidecar(library, name, order, monkeypatch):
     lib.expect_idempotent()
 
 
-@pytest.mark.skipif(not media.have_ffmpeg(), reason="no ffmpeg to make videos with")
+@pytest.mark.skipif(not media.have_video(), reason="built without libavformat: no videos to be had")
 def test_videos(library, monkeypatch):
     monkeypatch.setenv("TZ", "UTC")
     lib = library(roots=("r",))
@@ -764,7 +764,7 @@ def test_videos(library, monkeypatch):
     lib.expect({"r/out/film.m4v"}, problems=None)
 
 
-@pytest.mark.skipif(not media.have_ffmpeg(), reason="no ffmpeg to make videos with")
+@pytest.mark.skipif(not media.have_video(), reason="built without libavformat: no videos to be had")
 def test_video_that_is_none_is_still_listed(library):
     lib = library(roots=("r",))
     lib.put("r/broken.mp4", b"this is no film\n" * 100)

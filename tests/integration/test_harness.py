@@ -189,7 +189,7 @@ def test_turned_pictures_show_upright(orientation):
     assert ImageOps.exif_transpose(picture).size == (96, 64)
 
 
-@pytest.mark.skipif(not media.have_ffmpeg(), reason="no ffmpeg to make a video with")
+@pytest.mark.skipif(not media.have_video(), reason="built without libavformat: no videos to be had")
 def test_videos_are_distinct():
     a, b = media.video(), media.video()
     assert a != b and a[4:8] == b"ftyp"
