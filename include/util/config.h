@@ -68,7 +68,8 @@ typedef struct ConfigSources {
 int config_load(const ConfigSources *sources, Config **ret_config, Text *errors);
 /* The effective configuration as an INI file with the source of each value in a comment. */
 int config_print(const Config *config, Text *out);
-/* Names the keys that a reload to wanted leaves as they are in running; nothing when there is none. */
+/* Names the keys that a reload to wanted leaves as they are in running; nothing when there is none.
+ */
 void config_print_waiting(const Config *running, const Config *wanted, Text *out);
 Config *config_free(Config *config);
 CLEANUP_DEFINE(Config *, config_free)
