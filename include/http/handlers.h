@@ -34,19 +34,22 @@ struct HttpContext {
 void http_answer(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 
 /* Asks the engine. False: the answer is already written (503), because the gate is full. */
-bool http_ask(HttpContext *context, HttpGate gate, CallKind kind, uint64_t timeout_us,
-              HttpResponse *response, CallResult *ret_result, char **ret_text);
+bool http_ask(HttpContext *context, HttpGate gate, CallKind kind, const char *argument,
+              uint64_t timeout_us, HttpResponse *response, CallResult *ret_result, char **ret_text);
 
 /* {"is_running": …} as GET /watcher/status has it; NULL when memory runs out. */
 json_t *http_watcher_info(HttpContext *context);
 
 /* commands.c */
 void http_post_restart(HttpContext *context, const HttpRequest *request, HttpResponse *response);
+void http_post_rescan(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 void http_post_start(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 void http_post_stop(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 void http_post_shutdown(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 void http_get_settle(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 
+/* path of a query, the caller's to free; NULL when it is not there; false when it is not right. */
+bool http_rescan_path(const char *query, char **ret_path);
 /* timeout_ms of a query: its value, the default when it is not there; false when it is not a number
  * of 0 … 120000 or is there twice. */
 bool http_settle_timeout(const char *query, uint64_t *ret_ms);

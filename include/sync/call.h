@@ -15,7 +15,8 @@ typedef struct Call Call;
 
 typedef enum CallKind {
     CALL_SETTLE,  /* answered when all that happened before it is committed */
-    CALL_RESTART, /* read the folders table again, compare, rescan */
+    CALL_RESTART, /* read the folders table again, compare */
+    CALL_RESCAN,  /* compare a directory (argument: its path), or everything, with the disk */
     CALL_START,
     CALL_STOP,
     CALL_SHUTDOWN,
@@ -36,6 +37,7 @@ struct Call {
     MailboxItem item;
     CallKind kind;
     uint64_t deadline; /* clock_now(); a settle that is late is dropped by the engine */
+    char *argument;    /* of a rescan; or NULL */
     /* the answer */
     CallResult result;
     char *text;
@@ -51,8 +53,9 @@ typedef struct CallDesk CallDesk;
 int call_desk_create(Mailbox *mailbox, void (*deliver)(MailboxItem *), CallDesk **ret_desk);
 CallDesk *call_desk_free(CallDesk *desk); /* nobody may be waiting any more */
 CLEANUP_DEFINE(CallDesk *, call_desk_free)
-/* As call_ask(). */
-CallResult call_desk_ask(CallDesk *desk, CallKind kind, uint64_t timeout_us, char **ret_text);
+/* As call_ask(); argument is copied, NULL for the kinds that take none. */
+CallResult call_desk_ask(CallDesk *desk, CallKind kind, const char *argument, uint64_t timeout_us,
+                         char **ret_text);
 /* All who wait and all who come get CALL_RESULT_CLOSED. Any thread. */
 void call_desk_close(CallDesk *desk);
 

@@ -328,6 +328,7 @@ int root_set_real_path(Root *root, const char *real_path); /* and its volume */
 const Mount *mount_at_node(const Engine *engine, const Node *dir, const char *name);
 int place_set_mount(Engine *engine, Node *node, const Mount *mount);
 void places_sweep(Engine *engine);
+void places_look(Engine *engine); /* has something been mounted? */
 void volume_submit(Engine *engine, Volume *volume, WorkerJob *job);
 void volume_answered(Engine *engine, Volume *volume);
 

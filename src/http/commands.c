@@ -25,13 +25,13 @@ static void watcher_answer(HttpContext *context, bool success, const char *messa
 }
 
 /* restart, start and stop: a refusal is an answer like any other, status 200 (PictoPy's way). */
-static void control(HttpContext *context, CallKind kind, uint64_t timeout_us, const char *done,
-                    const char *failed, HttpResponse *response)
+static void control(HttpContext *context, CallKind kind, const char *argument, uint64_t timeout_us,
+                    const char *done, const char *failed, HttpResponse *response)
 {
     CLEANUP_FREE char *text = NULL;
     CallResult result;
 
-    if (!http_ask(context, HTTP_GATE_CONTROL, kind, timeout_us, response, &result, &text))
+    if (!http_ask(context, HTTP_GATE_CONTROL, kind, argument, timeout_us, response, &result, &text))
         return;
     switch (result) {
     case CALL_RESULT_OK:
@@ -54,22 +54,89 @@ static void control(HttpContext *context, CallKind kind, uint64_t timeout_us, co
 void http_post_restart(HttpContext *context, const HttpRequest *request UNUSED,
                        HttpResponse *response)
 {
-    control(context, CALL_RESTART, RESTART_TIMEOUT, "Watcher restarted successfully",
+    control(context, CALL_RESTART, NULL, RESTART_TIMEOUT, "Watcher restarted successfully",
             "Failed to restart watcher", response);
+}
+
+static int hex(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* Undoes %XX in place; false for what is no such escape, and for a zero byte. */
+static bool unescape(char *text)
+{
+    char *to = text;
+
+    for (const char *at = text; *at; at++) {
+        if (*at != '%') {
+            *to++ = *at;
+            continue;
+        }
+        if (hex(at[1]) < 0 || hex(at[2]) < 0 || (hex(at[1]) == 0 && hex(at[2]) == 0))
+            return false;
+        *to++ = (char)(hex(at[1]) * 16 + hex(at[2]));
+        at += 2;
+    }
+    *to = '\0';
+    return true;
+}
+
+/*
+ * http_rescan_path() - reads path from a query
+ * @query: "name=value&…", may be NULL; other names are passed over
+ * @ret_path: the path, the caller's to free; NULL when there is none
+ *
+ * Returns false when it is not an absolute path, not escaped as it should be, or there twice.
+ */
+bool http_rescan_path(const char *query, char **ret_path)
+{
+    CLEANUP_FREE char *path = NULL;
+
+    while (query && *query) {
+        size_t length = strcspn(query, "&");
+
+        if (strncmp(query, "path=", 5) == 0) {
+            if (path)
+                return false;
+            path = strndup(query + 5, length - 5);
+            if (!path || !unescape(path) || path[0] != '/')
+                return false;
+        }
+        query += length + (query[length] == '&');
+    }
+    *ret_path = STEAL_PTR(path);
+    return true;
+}
+
+/* http_post_rescan() - POST /watcher/rescan: everything, or ?path=…, is compared with the disk */
+void http_post_rescan(HttpContext *context, const HttpRequest *request, HttpResponse *response)
+{
+    CLEANUP_FREE char *path = NULL;
+
+    if (!http_rescan_path(request->query, &path)) {
+        http_response_detail(response, 400, "path must be one absolute path, percent-encoded");
+        return;
+    }
+    control(context, CALL_RESCAN, path, CONTROL_TIMEOUT, "Rescan started", "Failed to rescan",
+            response);
 }
 
 /* http_post_start() - POST /watcher/start */
 void http_post_start(HttpContext *context, const HttpRequest *request UNUSED,
                      HttpResponse *response)
 {
-    control(context, CALL_START, CONTROL_TIMEOUT, "Watcher started successfully",
+    control(context, CALL_START, NULL, CONTROL_TIMEOUT, "Watcher started successfully",
             "Failed to start watcher", response);
 }
 
 /* http_post_stop() - POST /watcher/stop */
 void http_post_stop(HttpContext *context, const HttpRequest *request UNUSED, HttpResponse *response)
 {
-    control(context, CALL_STOP, CONTROL_TIMEOUT, "Watcher stopped successfully",
+    control(context, CALL_STOP, NULL, CONTROL_TIMEOUT, "Watcher stopped successfully",
             "Failed to stop watcher", response);
 }
 
@@ -81,8 +148,8 @@ void http_post_shutdown(HttpContext *context, const HttpRequest *request, HttpRe
 
     if (!http_token_check(context->shutdown_token_file, request, response))
         return;
-    if (!http_ask(context, HTTP_GATE_CONTROL, CALL_SHUTDOWN, CONTROL_TIMEOUT, response, &result,
-                  &text))
+    if (!http_ask(context, HTTP_GATE_CONTROL, CALL_SHUTDOWN, NULL, CONTROL_TIMEOUT, response,
+                  &result, &text))
         return;
     if (result == CALL_RESULT_OK)
         http_response_json(response, 200,
@@ -154,8 +221,8 @@ void http_get_settle(HttpContext *context, const HttpRequest *request, HttpRespo
                              SETTLE_MAX_MS);
         return;
     }
-    if (!http_ask(context, HTTP_GATE_SETTLE, CALL_SETTLE, ms * CLOCK_US_PER_MS, response, &result,
-                  &text))
+    if (!http_ask(context, HTTP_GATE_SETTLE, CALL_SETTLE, NULL, ms * CLOCK_US_PER_MS, response,
+                  &result, &text))
         return;
     if (result == CALL_RESULT_OK)
         http_response_json(response, 200,

@@ -34,13 +34,14 @@ static void gate_leave(HttpContext *context, HttpGate gate)
  * @context: the server's
  * @gate: which requests are counted together
  * @kind: the question
+ * @argument: what it is about; NULL for the kinds that take none
  * @timeout_us: how long to wait at most, microseconds
  * @response: when false is returned: 503 with Retry-After
  * @ret_result: what became of the question
  * @ret_text: as in call_ask()
  */
-bool http_ask(HttpContext *context, HttpGate gate, CallKind kind, uint64_t timeout_us,
-              HttpResponse *response, CallResult *ret_result, char **ret_text)
+bool http_ask(HttpContext *context, HttpGate gate, CallKind kind, const char *argument,
+              uint64_t timeout_us, HttpResponse *response, CallResult *ret_result, char **ret_text)
 {
     bool entered = gate_enter(context, gate);
 
@@ -53,7 +54,7 @@ bool http_ask(HttpContext *context, HttpGate gate, CallKind kind, uint64_t timeo
         http_response_detail(response, 503, "Too many requests are waiting");
         return false;
     }
-    *ret_result = call_desk_ask(context->desk, kind, timeout_us, ret_text);
+    *ret_result = call_desk_ask(context->desk, kind, argument, timeout_us, ret_text);
     if (gate != HTTP_GATE_ALL)
         gate_leave(context, HTTP_GATE_ALL);
     gate_leave(context, gate);
@@ -157,8 +158,8 @@ static void get_folder_status(HttpContext *context, const HttpRequest *request U
     CallResult result;
     const char *message;
 
-    if (!http_ask(context, HTTP_GATE_ALL, CALL_FOLDER_STATUS, ANSWER_TIMEOUT, response, &result,
-                  &text)) {
+    if (!http_ask(context, HTTP_GATE_ALL, CALL_FOLDER_STATUS, NULL, ANSWER_TIMEOUT, response,
+                  &result, &text)) {
         message = "Too many requests are waiting";
     } else if (result == CALL_RESULT_OK && text) {
         http_response_text(response, 200, STEAL_PTR(text));
@@ -179,7 +180,7 @@ static void get_text(HttpContext *context, CallKind kind, HttpResponse *response
     CLEANUP_FREE char *text = NULL;
     CallResult result;
 
-    if (!http_ask(context, HTTP_GATE_ALL, kind, ANSWER_TIMEOUT, response, &result, &text))
+    if (!http_ask(context, HTTP_GATE_ALL, kind, NULL, ANSWER_TIMEOUT, response, &result, &text))
         return;
     if (result == CALL_RESULT_OK && text)
         http_response_text(response, 200, STEAL_PTR(text));
@@ -209,6 +210,7 @@ const Route http_routes[] = {
     {.path = "/watcher/start", .post = http_post_start, .versioned = true},
     {.path = "/watcher/stop", .post = http_post_stop, .versioned = true},
     {.path = "/shutdown", .post = http_post_shutdown, .versioned = true},
+    {.path = "/watcher/rescan", .post = http_post_rescan},
     {.path = "/watcher/settle", .get = http_get_settle},
     {.path = "/problems", .get = get_problems},
     {.path = "/debug/counters", .get = get_counters},

@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "util/clock.h"
@@ -40,12 +41,17 @@ struct CallDesk {
     List waiting; /* CallCell.waiting */
 };
 
-static CallCell *cell_new(CallKind kind, void (*deliver)(MailboxItem *), uint64_t timeout_us)
+static CallCell *cell_new(CallKind kind, const char *argument, void (*deliver)(MailboxItem *),
+                          uint64_t timeout_us)
 {
     CallCell *cell = calloc(1, sizeof(*cell));
 
-    if (!cell)
+    if (cell && argument)
+        cell->call.argument = strdup(argument);
+    if (!cell || (argument && !cell->call.argument)) {
+        free(cell);
         return NULL;
+    }
     cell->call.item.deliver = deliver;
     cell->call.kind = kind;
     cell->call.deadline = clock_now() + timeout_us;
@@ -61,6 +67,7 @@ static void cell_unref(CallCell *cell)
         return;
     (void)pthread_cond_destroy(&cell->woken);
     (void)pthread_mutex_destroy(&cell->lock);
+    free(cell->call.argument);
     free(cell->call.text);
     free(cell);
 }
@@ -172,15 +179,17 @@ void call_desk_close(CallDesk *desk)
  * call_desk_ask() - asks the engine and waits for its answer
  * @desk: the desk
  * @kind: the question
+ * @argument: what it is about; copied; NULL for the kinds that take none
  * @timeout_us: how long to wait at most, microseconds
  * @ret_text: set when the engine answered: the answer's text, the caller's to free, or NULL
  *
  * Any thread but the loop's, which would wait for itself. A full mailbox counts as closed: the
  * engine is so far behind that asking again at once would make it worse.
  */
-CallResult call_desk_ask(CallDesk *desk, CallKind kind, uint64_t timeout_us, char **ret_text)
+CallResult call_desk_ask(CallDesk *desk, CallKind kind, const char *argument, uint64_t timeout_us,
+                         char **ret_text)
 {
-    CallCell *cell = cell_new(kind, desk->deliver, timeout_us);
+    CallCell *cell = cell_new(kind, argument, desk->deliver, timeout_us);
     CallResult result = CALL_RESULT_CLOSED;
 
     if (!cell)
@@ -211,7 +220,7 @@ CallResult call_ask(Mailbox *mailbox, void (*deliver)(MailboxItem *), CallKind k
 
     list_init(&desk.waiting);
     (void)pthread_mutex_init(&desk.lock, NULL);
-    result = call_desk_ask(&desk, kind, timeout_us, ret_text);
+    result = call_desk_ask(&desk, kind, NULL, timeout_us, ret_text);
     (void)pthread_mutex_destroy(&desk.lock);
     return result;
 }

@@ -219,20 +219,26 @@ static void mount_changed(void *context, const char *point)
     }
 }
 
-static void mounts_look(Timer *timer)
+/* places_look() - compare the mount table with the one that is known */
+void places_look(Engine *engine)
 {
-    Engine *engine = CONTAINER_OF(timer, Engine, mounts_timer);
     MountTable *old = engine->mount_table;
     MountTable *table;
 
+    timer_disarm(&engine->mounts_timer);
     if (mount_table_read(&table) < 0) {
-        (void)timer_arm_in(timer, CLOCK_US_PER_SEC);
+        (void)timer_arm_in(&engine->mounts_timer, CLOCK_US_PER_SEC);
         return;
     }
     engine->mount_table = table;
     if (engine->running)
         mount_table_compare(old, table, mount_changed, engine);
     (void)mount_table_unref(old);
+}
+
+static void mounts_look(Timer *timer)
+{
+    places_look(CONTAINER_OF(timer, Engine, mounts_timer));
 }
 
 static void mounts_changed(MountWatch *watch)

@@ -284,8 +284,10 @@ void roots_scan(Engine *engine, bool idle)
     LIST_FOREACH_SAFE (link, tmp, &engine->roots) {
         Root *root = CONTAINER_OF(link, Root, link);
 
-        if (!root->gone)
-            scan_root(root, idle);
+        if (!root->gone && idle)
+            scan_root(root, true);
+        else if (!root->gone)
+            root_look(root);
     }
 }
 

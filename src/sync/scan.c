@@ -206,6 +206,20 @@ static void start_without_verdict(Scan *scan)
     start_is_over(scan, readable);
 }
 
+/* Directories that a scan watched before it was given up: nobody will tell of them. */
+static void discard_listings(Scan *scan)
+{
+    Engine *engine = scan->engine;
+
+    for (ListNode *link; (link = list_take(&scan->walk.listings));) {
+        Listing *listing = CONTAINER_OF(link, Listing, link);
+
+        if (listing->wd >= 0 && !tree_by_wd(engine->tree, listing->wd))
+            (void)inotify_rm_watch(watcher_fd(engine->watcher), listing->wd);
+        (void)listing_free(listing);
+    }
+}
+
 static void sliced(WorkerJob *job)
 {
     Scan *scan = CONTAINER_OF(CONTAINER_OF(job, Walk, job), Scan, walk);
@@ -214,13 +228,16 @@ static void sliced(WorkerJob *job)
     volume_answered(scan->engine, scan->volume);
     scan->waiting = true;
     if (job->cancelled) {
+        discard_listings(scan);
         scan->walk.finished = true;
         scan_resume(scan);
         return;
     }
     if (first && scan->root)
         take_real_path(scan);
-    if (!scan->walk.abort)
+    if (scan->walk.abort)
+        discard_listings(scan);
+    else
         take_listings(scan);
     if (scan->walk.start_error != 0 && first && scan->root)
         root_scanned(scan->root, false, scan->walk.start_error);

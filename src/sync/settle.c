@@ -75,6 +75,7 @@ static bool settle_step(Engine *engine, Call *call)
 static void settle_begin(Engine *engine, Call *call)
 {
     watcher_drain(engine->watcher);
+    places_look(engine);
     roots_retry_offline(engine);
     call->barrier = stage_make(STAGE_FOLDERS, engine->folders_read + 1 + engine->folders_reading);
     folders_poll(engine, true);
@@ -277,6 +278,33 @@ static void start_watching(Engine *engine, Call *call)
     restart_begin(engine, call);
 }
 
+/* A path that is not in the tree is looked for from the directory that it is in. */
+static void rescan(Engine *engine, Call *call)
+{
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FREE char *parent = NULL;
+    Node *node;
+
+    if (!engine->running) {
+        call_answer(call, CALL_RESULT_REFUSED, strdup("Watcher is not running"));
+        return;
+    }
+    if (!call->argument) {
+        roots_scan(engine, false);
+        call_answer(call, CALL_RESULT_OK, NULL);
+        return;
+    }
+    if (path_normalize(call->argument, "/", &path) == 0)
+        parent = path_parent(path);
+    node = path ? node_find(engine, path) : NULL;
+    if (!node && parent)
+        node = node_find(engine, parent);
+    if (node)
+        scan_node(engine, node, false, false);
+    call_answer(call, node ? CALL_RESULT_OK : CALL_RESULT_REFUSED,
+                node ? NULL : strdup("The path is in no folder that is watched"));
+}
+
 /* engine_call() - take a question of another thread; it is answered now or later */
 void engine_call(Engine *engine, Call *call)
 {
@@ -290,6 +318,9 @@ void engine_call(Engine *engine, Call *call)
         return;
     case CALL_RESTART:
         restart_begin(engine, call);
+        return;
+    case CALL_RESCAN:
+        rescan(engine, call);
         return;
     case CALL_START:
         start_watching(engine, call);

@@ -1,10 +1,4 @@
-"""A mount that hangs and fails on command: tests/tools/fuse-fault.c, whose top says what there is.
-
-    with faulty.Mount(backing, mountpoint) as mount:
-        mount("hang read /slow/*.jpg")
-        mount("wait 1")
-        mount("clear")
-"""
+"""A FUSE file system that breaks on command (tests/tools/fuse-fault.c says how)."""
 
 import os
 import subprocess
@@ -13,38 +7,47 @@ import pytest
 
 import harness
 
-PROGRAM = os.path.join(os.path.dirname(harness.BINARY), "tests", "tools", "fuse-fault")
-POSSIBLE = os.path.exists(PROGRAM) and os.access("/dev/fuse", os.R_OK | os.W_OK)
-
-# For tests that need one.
-needs_fuse = pytest.mark.skipif(not POSSIBLE, reason="no libfuse at build time, or no /dev/fuse")
+PROGRAM = os.path.join(os.environ.get("PICTOPY_SYNC_BUILD") or os.path.dirname(harness.BINARY),
+                       "tests", "tools", "fuse-fault")
 
 
-class Mount:
-    def __init__(self, backing, mountpoint, *options):
-        self.path = os.fspath(mountpoint)
-        os.makedirs(backing, exist_ok=True)
-        os.makedirs(mountpoint, exist_ok=True)
-        self.process = subprocess.Popen([PROGRAM, *options, backing, mountpoint], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+class Faulty:
+    """What is in the directory `backing` of a library, shown at `at`."""
+
+    def __init__(self, lib, backing, at):
+        self.point = lib.mkdir(at)
+        self.process = subprocess.Popen([PROGRAM, lib.mkdir(backing), self.point], text=True,
+                                        bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout.readline() == "ready\n"
 
-    def __call__(self, command):
-        """Returns the answer: "ok" or a number."""
+    def tell(self, command):
         self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().rstrip("\n")
-        assert answer and not answer.startswith("error"), f"{command}: {answer or 'it ended'}"
+        answer = self.process.stdout.readline().strip()
+        assert answer and not answer.startswith("error"), f"{command}: {answer}"
         return answer
 
     def close(self):
-        """Unmounts; all that hangs gets an error."""
         self.process.stdin.close()
-        self.process.wait(10 * harness.PATIENCE)
-        self.process.stdout.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        subprocess.run(["umount", "-l", self.point], check=False, stderr=subprocess.DEVNULL)
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *_):
-        self.close()
+@pytest.fixture
+def faulty(request):
+    """Makes Faulty()s, and unmounts them before their library is removed."""
+    if not os.access(PROGRAM, os.X_OK):
+        pytest.skip("built without libfuse3: no fuse-fault")
+    if not os.path.exists("/dev/fuse") or os.geteuid() != 0:
+        pytest.skip("needs root and /dev/fuse")
+    made = []
+
+    def make(*args):
+        made.append(Faulty(*args))
+        return made[-1]
+
+    yield make
+    for item in made:
+        item.close()

@@ -114,7 +114,8 @@ static void test_answer(void **state)
     for (int i = 0; i < 100; i++) {
         CLEANUP_FREE char *text = NULL;
 
-        assert_int_equal(call_desk_ask(e->desk, CALL_START, 5000 * MS, &text), CALL_RESULT_OK);
+        assert_int_equal(call_desk_ask(e->desk, CALL_START, NULL, 5000 * MS, &text),
+                         CALL_RESULT_OK);
         assert_string_equal(text, "done");
     }
     {
@@ -137,7 +138,7 @@ static void test_time_out(void **state)
                      CALL_RESULT_NONE);
     took = clock_now() - start;
     assert_in_range(took, 50 * MS, 2000 * MS);
-    assert_int_equal(call_desk_ask(e->desk, CALL_SETTLE, 0, &text), CALL_RESULT_NONE);
+    assert_int_equal(call_desk_ask(e->desk, CALL_SETTLE, NULL, 0, &text), CALL_RESULT_NONE);
     assert_null(text);
     engine_stop(e); /* the teardown answers them */
 }
@@ -148,8 +149,9 @@ static void test_late_answer(void **state)
     Engine *e = *state;
     char *text = NULL;
 
-    assert_int_equal(call_desk_ask(e->desk, CALL_STOP, 10 * MS, &text), CALL_RESULT_NONE);
-    assert_int_equal(call_desk_ask(e->desk, CALL_STOP, 5000 * MS, &text), CALL_RESULT_REFUSED);
+    assert_int_equal(call_desk_ask(e->desk, CALL_STOP, NULL, 10 * MS, &text), CALL_RESULT_NONE);
+    assert_int_equal(call_desk_ask(e->desk, CALL_STOP, NULL, 5000 * MS, &text),
+                     CALL_RESULT_REFUSED);
     free(text);
     engine_stop(e);
 }
@@ -170,9 +172,11 @@ static void test_full_and_closed(void **state)
         fill[i].deliver = ignore;
         assert_int_equal(mailbox_post(e->mailbox, &fill[i]), 0);
     }
-    assert_int_equal(call_desk_ask(e->desk, CALL_START, 5000 * MS, &text), CALL_RESULT_CLOSED);
+    assert_int_equal(call_desk_ask(e->desk, CALL_START, NULL, 5000 * MS, &text),
+                     CALL_RESULT_CLOSED);
     mailbox_close(e->mailbox);
-    assert_int_equal(call_desk_ask(e->desk, CALL_START, 5000 * MS, &text), CALL_RESULT_CLOSED);
+    assert_int_equal(call_desk_ask(e->desk, CALL_START, NULL, 5000 * MS, &text),
+                     CALL_RESULT_CLOSED);
     assert_int_equal(call_ask(e->mailbox, engine_deliver, CALL_START, 5000 * MS, &text),
                      CALL_RESULT_CLOSED);
     assert_null(text);
@@ -184,7 +188,7 @@ static void *ask_forever(void *arg)
     CallResult *result = arg;
     char *text = NULL;
 
-    *result = call_desk_ask(engine->desk, CALL_SETTLE, 120000 * MS, &text);
+    *result = call_desk_ask(engine->desk, CALL_SETTLE, NULL, 120000 * MS, &text);
     return NULL;
 }
 
@@ -207,7 +211,8 @@ static void test_sent_home(void **state)
         assert_int_equal(results[i], CALL_RESULT_CLOSED);
     }
     assert_in_range(clock_now() - start, 0, 1000 * MS);
-    assert_int_equal(call_desk_ask(e->desk, CALL_START, 5000 * MS, &text), CALL_RESULT_CLOSED);
+    assert_int_equal(call_desk_ask(e->desk, CALL_START, NULL, 5000 * MS, &text),
+                     CALL_RESULT_CLOSED);
     assert_null(text);
     engine_stop(e);
 }
@@ -220,7 +225,7 @@ static void *ask_briefly(void *arg)
 
     for (unsigned i = 0; i < 300; i++) {
         CLEANUP_FREE char *text = NULL;
-        CallResult result = call_desk_ask(engine->desk, CALL_START, i % 60, &text);
+        CallResult result = call_desk_ask(engine->desk, CALL_START, NULL, i % 60, &text);
 
         if (!(result == CALL_RESULT_OK && text && strcmp(text, "done") == 0) &&
             !((result == CALL_RESULT_NONE || result == CALL_RESULT_CLOSED) && !text))

@@ -1,0 +1,236 @@
+"""File systems that hang, fail, go away and come back: nothing is lost, and nobody else waits."""
+
+import contextlib
+import os
+import random
+import subprocess
+import time
+
+import pytest
+
+import harness
+from faulty import faulty  # noqa: F401  a fixture
+from harness import scaled, wait_for
+from test_daemon import own_mounts  # noqa: F401  a fixture
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def report(capsys, text):
+    with capsys.disabled():
+        print(f"\n    {text}")
+
+
+# ---- a volume that does not answer ----
+
+HANGS = {
+    "readdir": "hang readdir",
+    "lstat": "hang getattr",
+    "open": "hang open",
+    "opendir": "hang opendir",
+    "all": "hang all",
+}
+
+
+@pytest.mark.parametrize("what", HANGS)
+def test_hung_volume_stalls_only_itself(library, faulty, capsys, what):  # noqa: F811
+    """One of three roots hangs: the others are in step at once, probes answer, a stop is short."""
+    lib = library(roots=("a", "b", "far"), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "far")
+    for i in range(20):
+        lib.photo(f"far/d{i % 4}/{i}.jpg")
+        lib.photo(f"a/{i}.jpg")
+    lib.start()
+    before = {row["path"]: row["id"] for row in lib.rows("images")}
+    assert len(before) == 40
+
+    sick.tell(HANGS[what])
+    lib.put("backing/d0/new.jpg", harness.media.jpeg())
+    lib.daemon.request("POST", "/watcher/rescan")
+    sick.tell("wait 1")
+    lib.daemon.wait_line("does not answer", timeout=20)
+    worst = 0.0
+    for i in range(10):
+        began = time.monotonic()
+        lib.photo(f"a/n{i}.jpg")
+        lib.photo(f"b/in{i}/n.jpg")
+        lib.unlink(f"a/{i}.jpg")
+        lib.settle()
+        worst = max(worst, time.monotonic() - began)
+        assert lib.row(f"a/n{i}.jpg") and lib.row(f"b/in{i}/n.jpg")
+        assert not lib.row(f"a/{i}.jpg"), "a removal waited for the hung volume"
+        status, _ = lib.daemon.get("/health", timeout=2)
+        assert status == 200
+    stall = lib.counter("loop_stall_max_us")
+    report(capsys, f"{what} hangs: the others in step after {worst * 1000:.0f} ms at the most, "
+                   f"longest stall of the loop {stall / 1000:.1f} ms")
+    with lib.connect() as db:
+        kept = db.execute("SELECT count(*) FROM images WHERE path LIKE ?",
+                          (lib.path("far") + "/%",)).fetchone()[0]
+    assert kept == 20, "rows of the hung volume went"
+
+    sick.tell("clear")
+    lib.daemon.wait_line("answers again", timeout=20)
+    lib.daemon.request("POST", "/watcher/rescan")
+    names = ([f"far/d{i % 4}/{i}.jpg" for i in range(20)] + ["far/d0/new.jpg"]
+             + [f"a/{i}.jpg" for i in range(10, 20)] + [f"a/n{i}.jpg" for i in range(10)]
+             + [f"b/in{i}/n.jpg" for i in range(10)])
+    lib.expect(names)
+    after = {row["path"]: row["id"] for row in lib.rows("images")}
+    assert all(after[p] == i for p, i in before.items() if p in after)
+
+
+@pytest.mark.parametrize("what", ["readdir", "lstat", "open"])
+def test_start_while_a_volume_hangs(library, faulty, what):  # noqa: F811
+    """Ready without it, and all of it in step when it answers."""
+    lib = library(roots=("a", "far"), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "far")
+    names = [f"far/d/{i}.jpg" for i in range(5)] + ["a/x.jpg"]
+    for name in names:
+        lib.photo(name)
+    sick.tell(HANGS[what])
+    lib.start(settle=False)
+    lib.daemon.wait_line("^notice: ready", timeout=20)
+    wait_for("the other root is in step", lambda: lib.row("a/x.jpg"))
+    sick.tell("clear")
+    lib.daemon.wait_line("answers again", timeout=20)
+    lib.expect(names)
+
+
+def test_stop_while_a_volume_hangs(library, faulty):  # noqa: F811
+    """The process cannot end before the kernel lets its thread go, but it lets go of all it has: a
+    new one starts at once."""
+    lib = library(roots=("a", "far"), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "far")
+    lib.photo("a/x.jpg")
+    lib.photo("far/y.jpg")
+    lib.start()
+    sick.tell("hang all")
+    lib.daemon.request("POST", "/watcher/rescan")
+    sick.tell("wait 1")
+    old, lib.daemon = lib.daemon, None
+    began = time.monotonic()
+    old.process.send_signal(harness.signal.SIGTERM)
+    old.wait_line("^notice: stopped", timeout=10)
+    assert time.monotonic() - began < 5 * harness.PATIENCE
+    lib.start(settle=False)
+    lib.photo("a/z.jpg")
+    wait_for("the new one works", lambda: lib.row("a/z.jpg"))
+    sick.tell("clear")
+    assert old.wait() == 0
+    lib.expect({"a/x.jpg", "a/z.jpg", "far/y.jpg"})
+
+
+# ---- a volume that fails ----
+
+@pytest.mark.parametrize("operations", ["readdir", "getattr", "opendir", "open", "read", "all"])
+def test_io_errors_delete_nothing(library, faulty, operations):  # noqa: F811
+    lib = library(roots=("far",), settings={"watch.poll_interval": "200ms"})
+    sick = faulty(lib, "backing", "far")
+    names = [f"far/d{i % 5}/{i}.jpg" for i in range(200)]
+    for name in names:
+        lib.photo(name)
+    lib.start()
+    before = {name: lib.row(name)["id"] for name in names}
+    decoded = lib.counter("photos_decoded")
+    sick.tell(f"fail EIO {operations} after=7")
+    for _ in range(3):
+        lib.daemon.request("POST", "/watcher/rescan")
+        lib.settle()
+        assert {name: lib.row(name)["id"] for name in names} == before, "rows went"
+    sick.tell("clear")
+    lib.daemon.request("POST", "/watcher/rescan")
+    lib.expect(names)
+    assert {name: lib.row(name)["id"] for name in names} == before
+    assert lib.counter("photos_decoded") == decoded
+
+
+# ---- volumes that go away and come back, at any moment of an import ----
+
+class Drive:
+    """A file system of its own (tmpfs kept alive elsewhere) that comes and goes at a place."""
+
+    def __init__(self, lib, at):
+        self.lib = lib
+        self.at = at
+        self.alive = lib.mkdir("alive")
+        lib.mount("-t", "tmpfs", "x", at="alive")
+        lib.mkdir(at)
+        self.plug()
+
+    def plug(self):
+        self.lib.mount("--bind", self.alive, at=self.at)
+
+    def pull(self):
+        # As a drive that is pulled: whoever has files open does not hinder it.
+        subprocess.run(["umount", "-l", self.lib.path(self.at)], check=True)
+        self.lib.mounts.remove(self.at)
+
+
+def _empty(drive):
+    drive.pull()
+
+
+def _other(drive):
+    drive.pull()
+    drive.lib.mount("-t", "tmpfs", "other", at=drive.at)
+    drive.lib.photo(drive.at + "/stranger.jpg")
+
+
+def _end_other(drive):
+    with contextlib.suppress(ValueError):
+        subprocess.run(["umount", "-l", drive.lib.path(drive.at)], check=True)
+        drive.lib.mounts.remove(drive.at)
+
+
+def _covered(drive):
+    drive.lib.mount("-t", "tmpfs", "cover", at=drive.at)
+
+
+@pytest.mark.parametrize("where", ["root", "inside"])
+@pytest.mark.parametrize("how", ["empty mount point", "another file system", "mounted over"])
+def test_volume_away_at_random_moments_of_an_import(own_mounts, library, capsys,  # noqa: F811
+                                                    how, where):
+    """Not one row deleted, ids kept, nothing decoded twice, all in step at the end."""
+    seed = int(os.environ.get("PICTOPY_TEST_SEED") or random.randrange(10**6))
+    dice = random.Random(seed)
+    lib = library(roots=("mnt",) if where == "root" else ("r",))
+    at = "mnt" if where == "root" else "r/in/drive"
+    drive = Drive(lib, at)
+    count = scaled(400, 60)
+    names = [name for i in range(8)
+             for name in lib.photos(f"{at}/d{i}", count // 8, width=400, height=300)]
+    if where == "inside":
+        names.append("r/home.jpg")
+        lib.photo("r/home.jpg")
+    lib.start(settle=False)
+    ids = {}
+    for _ in range(scaled(20, 4)):
+        part = dice.randint(1, max(1, count // 20))
+        wanted = min(len(ids) + part, len(names))
+        wait_for("some photos more", lambda: len(lib.rows("images")) >= wanted, timeout=60)
+        if how == "mounted over":
+            _covered(drive)
+        elif how == "another file system":
+            _other(drive)
+        else:
+            _empty(drive)
+        lib.settle()
+        rows = {row["path"]: row["id"] for row in lib.rows("images")
+                if not row["path"].endswith("stranger.jpg")}
+        lost = [p for p, i in ids.items() if rows.get(p) != i]
+        assert not lost, f"seed {seed}: {len(lost)} rows went: {lost[:3]}"
+        ids = rows
+        if how != "empty mount point":
+            _end_other(drive)
+        if how != "mounted over":
+            drive.plug()
+        lib.settle()
+    report(capsys, f"seed {seed}, {how}, {where}: {len(ids)} rows at the end")
+    lib.expect(names)
+    rows = {row["path"]: row["id"] for row in lib.rows("images")}
+    assert all(rows[p] == i for p, i in ids.items())
+    extra = lib.counter("photos_decoded") - len(names)
+    # A photo that was in a worker's hands when its drive went is read again.
+    assert lib.counter("thumbnails_written") - lib.counter("thumbnails_removed") == len(names)
+    report(capsys, f"read again: {extra}")
