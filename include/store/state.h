@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "store/database.h"
+#include "store/row_id.h"
 #include "store/strings.h"
 #include "util/file_stamp.h"
 
@@ -24,6 +25,8 @@ typedef struct State {
     int lock_fd;    /* holds the owner's lock; -1 = none */
     bool owner;     /* the one process that finishes what a killed one left */
     uint64_t dev, ino;
+    uint8_t last_folder[ROW_ID_UUID_SIZE]; /* whose number was asked for last */
+    int64_t last_number;                   /* 0: none */
 } State;
 
 typedef struct StateFile {
@@ -44,16 +47,40 @@ void state_read_begin(State *state);
 void state_write_begin(State *state);
 void state_end(State *state);
 
-/* Files, by the id of their row. */
-bool state_read_file(State *state, const char *id, StateFile *ret_file);
+/* A file of one folder, for reading all of them at once. */
+typedef struct StateKnown {
+    uint8_t id[ROW_ID_UUID_SIZE];
+    FileStamp stamp;
+} StateKnown;
+
+typedef struct StateKnownList {
+    StateKnown *items; /* by id (memcmp) */
+    size_t count;
+    size_t capacity;
+} StateKnownList;
+
+/* Files, by the ids of their row and of its folder (NULL: the row has none). */
+bool state_read_file(State *state, const char *folder_id, const char *id, StateFile *ret_file);
 int state_read_inode(State *state, uint64_t dev, uint64_t ino, StringList *ids); /* or -ENOMEM */
-void state_write_file(State *state, const char *id, const FileStamp *stamp,
+void state_write_file(State *state, const char *folder_id, const char *id, const FileStamp *stamp,
                       const uint64_t *fingerprint); /* NULL: as it was, if the content is */
-void state_forget(State *state, const char *id);    /* a file's or folder's row is gone */
+void state_move_file(State *state, const char *folder_id, const char *new_folder_id,
+                     const char *id);
+void state_forget_file(State *state, const char *folder_id, const char *id);
 
 /* Folders, by the id of their row. */
-bool state_read_volume(State *state, const char *id, uint64_t *ret_volume);
+typedef struct StateFolder {
+    int64_t number;  /* 0: not known */
+    bool has_volume; /* the file system that it was last listed on: */
+    uint64_t volume;
+} StateFolder;
+
+void state_read_folder(State *state, const char *id, StateFolder *ret_folder);
+/* Appends the next limit files of a folder; false when there are no more. 0 or -ENOMEM. */
+int state_read_known(State *state, const StateFolder *folder, size_t limit, StateKnownList *list,
+                     bool *ret_more);
 void state_write_volume(State *state, const char *id, uint64_t volume);
+void state_forget_folder(State *state, const char *id); /* and the files in it */
 
 /* Announced thumbnails: files to be removed unless a row names them. */
 void state_announce(State *state, const char *path);

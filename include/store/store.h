@@ -95,6 +95,7 @@ typedef struct StoreEntry {
     char *name;
     MediaKind kind; /* which table */
     char *id;
+    char *folder_id;    /* the row's; NULL when it has none */
     uint64_t size;      /* metadata.file_size; UINT64_MAX when it has none */
     int64_t mtime;      /* metadata.file_mtime, seconds; INT64_MIN when it has none */
     bool has_thumbnail; /* thumbnailPath names a file that is there */
@@ -173,7 +174,8 @@ typedef enum StoreOpKind {
                                albums.cover_image_path, folder_id, stamp. A row that stands at
                                new_path and is not itself moved in this call is removed */
     STORE_OP_MEDIA_REMOVE,  /* id, kind: the row with all that hangs on it, and its thumbnail */
-    STORE_OP_STAMP,         /* id, stamp, fingerprint: state database only */
+    STORE_OP_STAMP,         /* id and folder_id of the row, stamp, fingerprint: state database only
+                             */
     STORE_OP_PROBLEM,       /* path, stamp, metadata = reason: state database only */
     STORE_OP_PROBLEM_CLEAR, /* path (and all below it): state database only */
 } StoreOpKind;
@@ -208,7 +210,7 @@ typedef struct StoreOp {
 
     StoreOpResult result;
     bool inserted;   /* _ADD and _ENSURE: a new row was made */
-    char *folder_id; /* of the row, for the journal; NULL when unknown */
+    char *folder_id; /* of the row, for the journal; NULL when unknown. _STAMP: given */
     char *error;     /* for people, with _FAILED */
     bool partly;     /* private to store/: a large folder's first part is committed */
 } StoreOp;

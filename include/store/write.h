@@ -22,6 +22,7 @@ typedef struct WriteRun {
     char *parked;         /* moves: where the row waits until its turn in this unit */
     char *id;             /* of the row */
     char *folder_id;
+    char *old_folder_id; /* what the state database knows is kept there; NULL = as folder_id */
     char *error;
     bool inserted;
 } WriteRun;
@@ -36,7 +37,7 @@ typedef struct Writer {
     size_t unit_capacity;
     bool open;         /* the transaction is */
     StringList unlink; /* thumbnails to be removed behind the commit */
-    StringList gone;   /* ids of rows removed */
+    StringList gone;   /* rows removed, in pairs: the folder's id, the file's or "" */
     Text reason;       /* of WRITE_E_FAILED */
     int code;          /* of WRITE_E_DATABASE */
     int condition;     /* STORE_E_… of WRITE_E_CONDITION */
@@ -70,7 +71,9 @@ bool write_time_is_up(const Writer *w, uint64_t us);
 int write_find_id(Writer *w, MediaKind kind, const char *id, WriteRow *ret_row);
 int write_find_path(Writer *w, SchemaTable table, const char *path, WriteRow *ret_row);
 void write_row_done(WriteRow *row);
-int write_remove_row(Writer *w, SchemaTable table, const char *id, const char *thumbnail);
+int write_remove_row(Writer *w, SchemaTable table, const char *id, const char *folder_id,
+                     const char *thumbnail);
+int write_note_gone(Writer *w, const char *folder_id, const char *id); /* id NULL: the folder */
 /* Moves a row's path and, unless it is only parked, what says where it is. folder_id: NULL = keep
  */
 int write_set_path(Writer *w, const WriteRow *row, const char *path, const char *folder_id);
@@ -105,6 +108,7 @@ int write_media_remove(Writer *w, WriteRun *run);
 
 /* ---- write.c ---- */
 
+int write_run_set(char **field, const char *text); /* a copy, or NULL; 0 or -ENOMEM */
 /* The move of this row that is still to come in this call; NULL = none. *ret_failed: there was one
  * and it failed. */
 WriteRun *write_find_move(const Writer *w, const char *id, bool *ret_failed);

@@ -28,6 +28,7 @@ void store_directory_done(StoreDirectory *directory)
     for (size_t i = 0; i < directory->n_entries; i++) {
         free(directory->entries[i].name);
         free(directory->entries[i].id);
+        free(directory->entries[i].folder_id);
     }
     for (size_t i = 0; i < directory->n_children; i++)
         free(directory->children[i]);
@@ -100,11 +101,13 @@ static bool has_thumbnail(const char *path)
     return path && path[0] != '\0' && (access(path, F_OK) == 0 || errno != ENOENT);
 }
 
-/* Columns: path, id, the thumbnail's path. A row without an id in text is passed over. */
+/* Columns: path, id, folder_id, the thumbnail's path. A row without an id in text is passed over.
+ */
 static int add_entry(DirectoryReader *reader, SchemaTable table, const Scan *scan)
 {
     StoreDirectory *directory = &reader->directory;
     const char *id = statement_text(scan->statement, 1);
+    const char *folder_id = statement_text(scan->statement, 2);
     StoreEntry *entry;
     StateFile file;
 
@@ -116,10 +119,11 @@ static int add_entry(DirectoryReader *reader, SchemaTable table, const Scan *sca
     *entry = (StoreEntry){.kind = schema_kind(table),
                           .name = strndup(scan->name, scan->name_size),
                           .id = strdup(id),
-                          .has_thumbnail = has_thumbnail(statement_text(scan->statement, 2))};
-    if (!entry->name || !entry->id)
+                          .folder_id = folder_id ? strdup(folder_id) : NULL,
+                          .has_thumbnail = has_thumbnail(statement_text(scan->statement, 3))};
+    if (!entry->name || !entry->id || (folder_id && !entry->folder_id))
         return SQLITE_NOMEM;
-    entry->has_stamp = state_read_file(&reader->store->state, entry->id, &file);
+    entry->has_stamp = state_read_file(&reader->store->state, entry->folder_id, entry->id, &file);
     if (!entry->has_stamp)
         return read_size(reader->store, table, entry);
     entry->stamp = file.stamp;
@@ -129,7 +133,8 @@ static int add_entry(DirectoryReader *reader, SchemaTable table, const Scan *sca
 }
 
 #define MEDIA_SQL(table)                                                                           \
-    "SELECT path, id, thumbnailPath FROM " table " WHERE path >= ?1 AND path < ?2 ORDER BY path"
+    "SELECT path, id, folder_id, thumbnailPath FROM " table                                        \
+    " WHERE path >= ?1 AND path < ?2 ORDER BY path"
 static const char *const media_sql[] = SCHEMA_BOTH(MEDIA_SQL);
 
 static int read_media(DirectoryReader *reader, SchemaTable table)
@@ -156,6 +161,7 @@ static int read_folder(DirectoryReader *reader)
 {
     StoreDirectory *directory = &reader->directory;
     CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+    StateFolder folder;
     const char *id;
     int code = database_prepare(&reader->store->database,
                                 "SELECT folder_id, last_modified_time FROM folders"
@@ -173,8 +179,9 @@ static int read_folder(DirectoryReader *reader)
     if (!directory->folder_id)
         return id ? SQLITE_NOMEM : SQLITE_OK;
     directory->folder_mtime = sqlite3_column_int64(s, 1);
-    directory->has_volume =
-        state_read_volume(&reader->store->state, directory->folder_id, &directory->volume);
+    state_read_folder(&reader->store->state, directory->folder_id, &folder);
+    directory->has_volume = folder.has_volume;
+    directory->volume = folder.volume;
     return SQLITE_OK;
 }
 

@@ -57,7 +57,7 @@ static int row_take(Store *store, SchemaTable table, sqlite3_stmt *s, StoreRow *
         store_row_done(row); /* not a row that could be worked with */
         return SQLITE_OK;
     }
-    row->has_stamp = state_read_file(&store->state, row->id, &file);
+    row->has_stamp = state_read_file(&store->state, row->folder_id, row->id, &file);
     if (row->has_stamp) {
         row->stamp = file.stamp;
         row->has_fingerprint = file.has_fingerprint;

@@ -27,25 +27,31 @@
 #include "util/path.h"
 #include "util/text.h"
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 #define STATE_WAIT_US (1 * CLOCK_US_PER_SEC)
 
-/* Paths of problems and excluded folders are BLOBs: names need not be UTF-8. */
+/* Ids are as row_id_bind() writes them. Paths of problems and excluded folders are BLOBs: names
+ * need not be UTF-8. */
 static const char state_schema[] =
     "BEGIN IMMEDIATE;"
-    "CREATE TABLE IF NOT EXISTS files (id TEXT PRIMARY KEY, dev INTEGER NOT NULL,"
-    " ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
-    " fingerprint INTEGER) WITHOUT ROWID;"
-    "CREATE INDEX IF NOT EXISTS files_by_inode ON files (dev, ino);"
-    "CREATE TABLE IF NOT EXISTS folders (id TEXT PRIMARY KEY, volume INTEGER NOT NULL)"
-    " WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS files (folder INTEGER NOT NULL, id BLOB NOT NULL,"
+    " dev INTEGER NOT NULL, ino INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " mtime_ns INTEGER NOT NULL, fingerprint INTEGER, PRIMARY KEY (folder, id)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS files_by_inode ON files (ino, dev);"
+    "CREATE TABLE IF NOT EXISTS folders (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,"
+    " volume INTEGER);"
     "CREATE TABLE IF NOT EXISTS problems (path BLOB PRIMARY KEY, dev INTEGER NOT NULL,"
     " ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
     " reason TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS excluded (path BLOB PRIMARY KEY) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS intents (path TEXT PRIMARY KEY) WITHOUT ROWID;"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "COMMIT;";
+
+/* Of an older version: what a scan finds again goes, what the user excluded stays. */
+static const char state_forget_older[] =
+    "BEGIN IMMEDIATE; DROP TABLE IF EXISTS files; DROP TABLE IF EXISTS folders;"
+    "PRAGMA user_version = 0; COMMIT;";
 
 /*
  * state_init() - prepares a state; nothing is opened
@@ -72,6 +78,7 @@ void state_close(State *state)
     database_close(&state->database);
     state->in_memory = false;
     state->dev = state->ino = 0;
+    state->last_number = 0;
 }
 
 /* state_done() - closes everything and frees what the state holds */
@@ -157,9 +164,13 @@ static int state_check_version(State *state)
         return code;
     if (version == STATE_VERSION)
         return SQLITE_OK;
-    if (version != 0)
-        return SQLITE_NOTADB; /* another version's: as good as none, made anew */
-    return sqlite3_exec(state->database.handle, state_schema, NULL, NULL, NULL);
+    if (version < 0 || version > STATE_VERSION)
+        return SQLITE_NOTADB; /* a later version's: as good as none, made anew */
+    if (version > 0)
+        code = sqlite3_exec(state->database.handle, state_forget_older, NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(state->database.handle, state_schema, NULL, NULL, NULL);
+    return code;
 }
 
 /* Reads from each table, so that damage to its first pages shows at once. */
@@ -185,6 +196,7 @@ static int state_open_file(State *state)
     if (code != SQLITE_OK)
         return code;
     database_wait_at_most(&state->database, STATE_WAIT_US);
+    (void)database_run(&state->database, "PRAGMA cache_size = -8192");
     if (!state->read_only) {
         code = database_run(&state->database, "PRAGMA journal_mode = WAL");
         if (code == SQLITE_OK)
@@ -292,6 +304,7 @@ void state_write_begin(State *state)
     if (!state->database.handle || !sqlite3_get_autocommit(state->database.handle))
         return;
     database_wait_at_most(&state->database, STATE_WAIT_US);
+    state->last_number = 0; /* another process may have written since */
     (void)state_check(state, database_run(&state->database, "BEGIN IMMEDIATE"));
 }
 
@@ -300,6 +313,8 @@ void state_end(State *state)
 {
     if (!state->database.handle || sqlite3_get_autocommit(state->database.handle))
         return;
-    if (!state_check(state, database_run(&state->database, "COMMIT")))
-        (void)database_run(&state->database, "ROLLBACK");
+    if (state_check(state, database_run(&state->database, "COMMIT")))
+        return;
+    (void)database_run(&state->database, "ROLLBACK");
+    state->last_number = 0; /* it may have been given in this transaction */
 }

@@ -176,13 +176,19 @@ void write_announce_removals(Writer *w)
 
 /* ---- behind a commit ---- */
 
-static void apply_stamp(State *state, const WriteRun *run)
+/* The row has come from another folder. */
+static void apply_folder(State *state, const WriteRun *run)
 {
-    const StoreOp *op = run->op;
-    const char *id = run->id ? run->id : op->id;
+    const char *old = run->old_folder_id;
 
-    if (id && (op->stamp.ino != 0 || op->kind == STORE_OP_STAMP))
-        state_write_file(state, id, &op->stamp, op->has_fingerprint ? &op->fingerprint : NULL);
+    if (old && run->folder_id && strcmp(old, run->folder_id) != 0)
+        state_move_file(state, old, run->folder_id, run->id);
+}
+
+static void apply_stamp(State *state, const char *folder_id, const char *id, const StoreOp *op)
+{
+    state_write_file(state, folder_id, id, &op->stamp,
+                     op->has_fingerprint ? &op->fingerprint : NULL);
 }
 
 /* A row that is not there has no stamp either. */
@@ -200,11 +206,15 @@ static void apply_run(State *state, const WriteRun *run)
     case STORE_OP_MEDIA_ADD:
     case STORE_OP_MEDIA_UPDATE:
     case STORE_OP_MEDIA_MOVE:
-        if (run_has_row(run))
-            apply_stamp(state, run);
+        if (!run_has_row(run))
+            break;
+        apply_folder(state, run);
+        if (op->stamp.ino != 0)
+            apply_stamp(state, run->folder_id, run->id, op);
         break;
     case STORE_OP_STAMP:
-        apply_stamp(state, run);
+        if (op->id)
+            apply_stamp(state, op->folder_id, op->id, op);
         break;
     case STORE_OP_FOLDER_ENSURE:
         if (run->folder_id && op->has_volume)
@@ -257,8 +267,11 @@ void write_apply(Writer *w)
     state_write_begin(state);
     for (size_t i = 0; i < w->unlink.count; i++)
         state_announce_done(state, w->unlink.items[i]);
-    for (size_t i = 0; i < w->gone.count; i++)
-        state_forget(state, w->gone.items[i]);
+    for (size_t i = 0; i < w->gone.count; i += 2)
+        if (w->gone.items[i + 1][0] != '\0')
+            state_forget_file(state, w->gone.items[i], w->gone.items[i + 1]);
+        else
+            state_forget_folder(state, w->gone.items[i]);
     for (size_t i = 0; i < w->n_runs; i++)
         if (run_is_new(&w->runs[i])) {
             apply_run(state, &w->runs[i]);

@@ -188,13 +188,14 @@ int write_folder_ensure(Writer *w, WriteRun *run)
 /* ---- removing a tree ---- */
 
 #define PAGE_SQL(table)                                                                            \
-    "SELECT id, thumbnailPath FROM " table " WHERE path >= ?1 AND path < ?2 ORDER BY path"         \
+    "SELECT id, folder_id, thumbnailPath FROM " table                                              \
+    " WHERE path >= ?1 AND path < ?2 ORDER BY path"                                                \
     " LIMIT " REMOVE_PAGE
 static const char *const page_sql[] = SCHEMA_BOTH(PAGE_SQL);
 
-/* Ids and thumbnails ("" = none) of one page of rows, as pairs. */
+/* Ids, folders' ids and thumbnails ("" = none) of one page of rows, in threes. */
 static int remove_read_page(Writer *w, const char *sql, const char *first, const char *end,
-                            StringList *pairs)
+                            StringList *threes)
 {
     CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
     int r = write_query(w, &s, sql, "ss", first, end);
@@ -202,13 +203,15 @@ static int remove_read_page(Writer *w, const char *sql, const char *first, const
 
     while (!r && s && code == SQLITE_ROW) {
         const char *id = statement_text(s, 0);
-        const char *thumbnail = statement_text(s, 1);
+        const char *folder_id = statement_text(s, 1), *thumbnail = statement_text(s, 2);
 
         if (!id)
             return write_fail(w, "a row below it has an id that is no text");
-        r = string_list_add(pairs, id);
+        r = string_list_add(threes, id);
         if (!r)
-            r = string_list_add(pairs, thumbnail ? thumbnail : "");
+            r = string_list_add(threes, folder_id ? folder_id : "");
+        if (!r)
+            r = string_list_add(threes, thumbnail ? thumbnail : "");
         if (!r)
             code = sqlite3_step(s);
     }
@@ -219,15 +222,16 @@ static int remove_media(Writer *w, SchemaTable table, const char *first, const c
                         bool whole, bool *ret_any)
 {
     for (;;) {
-        CLEANUP(string_list_done) StringList pairs = {0};
-        int r = remove_read_page(w, page_sql[table], first, end, &pairs);
+        CLEANUP(string_list_done) StringList threes = {0};
+        int r = remove_read_page(w, page_sql[table], first, end, &threes);
 
-        if (r || pairs.count == 0)
+        if (r || threes.count == 0)
             return r;
-        for (size_t i = 0; i < pairs.count && !r; i += 2) {
+        for (size_t i = 0; i < threes.count && !r; i += 3) {
             if (!whole && *ret_any && write_time_is_up(w, REMOVE_US))
                 return WRITE_E_PARTIAL;
-            r = write_remove_row(w, table, pairs.items[i], pairs.items[i + 1]);
+            r = write_remove_row(w, table, threes.items[i], threes.items[i + 1],
+                                 threes.items[i + 2]);
             *ret_any = true;
         }
         if (r)
@@ -237,28 +241,28 @@ static int remove_media(Writer *w, SchemaTable table, const char *first, const c
 
 /* The deepest first, so that one row's removal cascades to nothing. */
 #define FOLDERS_SQL                                                                                \
-    "SELECT folder_id, NULL FROM folders WHERE folder_path >= ?1 AND folder_path < ?2"             \
+    "SELECT folder_id, NULL, NULL FROM folders WHERE folder_path >= ?1 AND folder_path < ?2"       \
     " ORDER BY folder_path DESC LIMIT " REMOVE_PAGE
 
 static int remove_folder(Writer *w, const char *id)
 {
     int r = write_sql(w, "DELETE FROM folders WHERE folder_id = ?1", "s", id);
 
-    return r ? r : string_list_add(&w->gone, id);
+    return r ? r : write_note_gone(w, id, NULL);
 }
 
 static int remove_folders(Writer *w, const char *first, const char *end, bool whole, bool *ret_any)
 {
     for (;;) {
-        CLEANUP(string_list_done) StringList pairs = {0};
-        int r = remove_read_page(w, FOLDERS_SQL, first, end, &pairs);
+        CLEANUP(string_list_done) StringList threes = {0};
+        int r = remove_read_page(w, FOLDERS_SQL, first, end, &threes);
 
-        if (r || pairs.count == 0)
+        if (r || threes.count == 0)
             return r;
-        for (size_t i = 0; i < pairs.count && !r; i += 2) {
+        for (size_t i = 0; i < threes.count && !r; i += 3) {
             if (!whole && *ret_any && write_time_is_up(w, REMOVE_US))
                 return WRITE_E_PARTIAL;
-            r = remove_folder(w, pairs.items[i]);
+            r = remove_folder(w, threes.items[i]);
             *ret_any = true;
         }
         if (r)

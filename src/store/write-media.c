@@ -11,13 +11,6 @@
 
 static const char *const table_names[] = {[SCHEMA_IMAGES] = "images", [SCHEMA_VIDEOS] = "videos"};
 
-static int run_set(char **field, const char *text)
-{
-    free(*field);
-    *field = text ? strdup(text) : NULL;
-    return text && !*field ? error_trace(-ENOMEM) : 0;
-}
-
 static bool same_text(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;
@@ -71,7 +64,7 @@ static int media_insert(Writer *w, WriteRun *run)
     int r = uuid_generate(id);
 
     if (!r)
-        r = run_set(&run->id, id);
+        r = write_run_set(&run->id, id);
     if (!r)
         r = insert_sql(w, schema_table(op->media), &sql);
     if (!r)
@@ -118,8 +111,12 @@ static int media_update_row(Writer *w, WriteRun *run, const WriteRow *row)
 {
     const StoreOp *op = run->op;
     CLEANUP(text_done) Text sets = {0}, sql = {0};
-    int r = run_set(&run->id, row->id);
+    int r = write_run_set(&run->id, row->id);
 
+    if (r)
+        return r;
+    if (run->folder_id)
+        r = write_run_set(&run->old_folder_id, row->folder_id);
     if (r)
         return r;
     update_sets(w, run, row, &sets);
@@ -203,7 +200,7 @@ int write_media_update(Writer *w, WriteRun *run)
         return 0;
     }
     r = media_update_row(w, run, &row);
-    return r ? r : run_set(&run->folder_id, row.folder_id);
+    return r ? r : write_run_set(&run->folder_id, row.folder_id);
 }
 
 /* write_media_move() - a file's new path; its id, and all that hangs on it, stays */
@@ -221,16 +218,19 @@ int write_media_move(Writer *w, WriteRun *run)
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }
-    r = run_set(&run->id, row.id);
+    r = write_run_set(&run->id, row.id);
     if (!r)
         r = media_folder(w, run, op->new_path);
     if (r || run->result == STORE_OP_RESULT_UNREGISTERED)
         return r;
     if (strcmp(row.path, op->new_path) == 0) {
         run->result = STORE_OP_RESULT_NOTHING;
-        return 0;
+        return write_run_set(&run->folder_id, row.folder_id);
     }
-    r = write_vacate(w, op->new_path, row.id);
+    if (!run->old_folder_id)
+        r = write_run_set(&run->old_folder_id, row.folder_id);
+    if (!r)
+        r = write_vacate(w, op->new_path, row.id);
     if (!r)
         r = write_set_path(w, &row, op->new_path, run->folder_id);
     if (!r)
@@ -254,17 +254,17 @@ int write_media_remove(Writer *w, WriteRun *run)
         return r;
     if (!row.id) {
         run->result = STORE_OP_RESULT_NOTHING;
-        return op->id ? string_list_add(&w->gone, op->id) : 0;
+        return op->id ? write_note_gone(w, op->folder_id, op->id) : 0;
     }
     if (op->path && strcmp(row.path, op->path) != 0) {
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }
-    r = run_set(&run->id, row.id);
+    r = write_run_set(&run->id, row.id);
     if (!r)
-        r = run_set(&run->folder_id, row.folder_id);
+        r = write_run_set(&run->folder_id, row.folder_id);
     if (!r)
-        r = write_remove_row(w, row.table, row.id, row.thumbnail);
+        r = write_remove_row(w, row.table, row.id, row.folder_id, row.thumbnail);
     if (!r)
         run->result = STORE_OP_RESULT_DONE;
     return r;

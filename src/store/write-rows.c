@@ -104,15 +104,24 @@ int write_drop_thumbnail(Writer *w, const char *path)
 #define DELETE_SQL(table) "DELETE FROM " table " WHERE id = ?1"
 static const char *const delete_sql[] = SCHEMA_BOTH(DELETE_SQL);
 
+/* write_note_gone() - behind the commit the state database forgets the file, or the folder */
+int write_note_gone(Writer *w, const char *folder_id, const char *id)
+{
+    int r = string_list_add(&w->gone, folder_id ? folder_id : "");
+
+    return r ? r : string_list_add(&w->gone, id ? id : "");
+}
+
 /* write_remove_row() - deletes a row with all that hangs on it (foreign keys cascade) */
-int write_remove_row(Writer *w, SchemaTable table, const char *id, const char *thumbnail)
+int write_remove_row(Writer *w, SchemaTable table, const char *id, const char *folder_id,
+                     const char *thumbnail)
 {
     int r = write_sql(w, delete_sql[table], "s", id);
 
     if (!r)
         r = write_drop_thumbnail(w, thumbnail);
     if (!r)
-        r = string_list_add(&w->gone, id);
+        r = write_note_gone(w, folder_id, id);
     return r;
 }
 
@@ -192,6 +201,8 @@ int write_park_row(Writer *w, WriteRun *run, const WriteRow *row)
     int r = write_parking_path(&run->parked);
 
     if (!r)
+        r = write_run_set(&run->old_folder_id, row->folder_id); /* the row forgets it here */
+    if (!r)
         r = write_sql(w, park_sql[row->table], "ss", row->id, run->parked);
     if (!r)
         r = move_cover(w, row->path, run->parked);
@@ -207,7 +218,7 @@ static int vacate_row(Writer *w, const WriteRow *row)
         return write_park_row(w, run, row);
     if (failed)
         return write_fail(w, "the file that was at its new path could not be moved away");
-    return write_remove_row(w, row->table, row->id, row->thumbnail);
+    return write_remove_row(w, row->table, row->id, row->folder_id, row->thumbnail);
 }
 
 /*

@@ -76,12 +76,21 @@ int write_join_unit(Writer *w, WriteRun *run)
 
 /* ---- one writer ---- */
 
+/* write_run_set() - gives a string of a run another value */
+int write_run_set(char **field, const char *text)
+{
+    free(*field);
+    *field = text ? strdup(text) : NULL;
+    return text && !*field ? error_trace(-ENOMEM) : 0;
+}
+
 static void run_reset(WriteRun *run)
 {
     free(run->parked);
     free(run->id);
     free(run->folder_id);
-    run->parked = run->id = run->folder_id = NULL;
+    free(run->old_folder_id);
+    run->parked = run->id = run->folder_id = run->old_folder_id = NULL;
     run->inserted = false;
 }
 
@@ -268,8 +277,10 @@ static void run_publish(WriteRun *run)
         free(op->id);
         op->id = STEAL_PTR(run->id);
     }
-    free(op->folder_id);
-    op->folder_id = STEAL_PTR(run->folder_id);
+    if (!op_is_state_only(op)) {
+        free(op->folder_id);
+        op->folder_id = STEAL_PTR(run->folder_id);
+    }
     free(op->error);
     op->error = STEAL_PTR(run->error);
     run->published = true;

@@ -177,6 +177,7 @@ static void adopt(Engine *engine, const StoreRow *row, const FileStamp *stamp)
         return;
     write->op.media = row->kind;
     write->op.id = strdup(row->id);
+    write->op.folder_id = row->folder_id ? strdup(row->folder_id) : NULL;
     write->op.stamp = *stamp;
     write->op.has_fingerprint = row->has_fingerprint;
     write->op.fingerprint = row->fingerprint;

@@ -51,8 +51,11 @@ static int add_stamp(ReconcileResult *result, const ListedFile *file, const Stor
     op = &result->stamps[result->n_stamps];
     store_op_init(op, STORE_OP_STAMP);
     op->id = strdup(entry->id);
-    if (!op->id)
+    op->folder_id = entry->folder_id ? strdup(entry->folder_id) : NULL;
+    if (!op->id || (entry->folder_id && !op->folder_id)) {
+        store_op_done(op);
         return error_trace(-ENOMEM);
+    }
     op->media = entry->kind;
     op->stamp = file->stamp;
     result->n_stamps++;

@@ -110,6 +110,7 @@ static void test_entry(void **state)
     assert_string_equal(d.folder_id, f->root_id);
     store_directory_done(&d);
     op.id = strdup(id);
+    op.folder_id = strdup(f->root_id);
     op.stamp = (FileStamp){.dev = 7, .ino = 8, .size = 9, .mtime_ns = INT64_C(5000000001)};
     fixture_write_one(f, op, STORE_OP_RESULT_DONE);
     assert_int_equal(store_read_directory(f->store, "/r", &d), 0);

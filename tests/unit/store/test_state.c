@@ -23,11 +23,12 @@ static int teardown(void **state)
     return 0;
 }
 
-static StoreOp stamp_op(const char *id, uint64_t size, const uint64_t *fingerprint)
+static StoreOp stamp_op(Fixture *f, const char *id, uint64_t size, const uint64_t *fingerprint)
 {
     StoreOp op = fixture_op(STORE_OP_STAMP, NULL, NULL);
 
     op.id = strdup(id);
+    op.folder_id = strdup(f->root_id);
     op.stamp = (FileStamp){.dev = 1, .ino = 2, .size = size, .mtime_ns = 3};
     op.has_fingerprint = fingerprint != NULL;
     op.fingerprint = fingerprint ? *fingerprint : 0;
@@ -52,12 +53,12 @@ static void test_fingerprint(void **state)
     uint64_t fingerprint = 0;
     StoreRow row;
 
-    fixture_write_one(f, stamp_op(id, 9, &fingerprint), STORE_OP_RESULT_DONE);
-    fixture_write_one(f, stamp_op(id, 9, NULL), STORE_OP_RESULT_DONE);
+    fixture_write_one(f, stamp_op(f, id, 9, &fingerprint), STORE_OP_RESULT_DONE);
+    fixture_write_one(f, stamp_op(f, id, 9, NULL), STORE_OP_RESULT_DONE);
     row = read_row(f, "/r/1.jpg");
     assert_true(row.has_stamp && row.has_fingerprint && row.fingerprint == 0);
     store_row_done(&row);
-    fixture_write_one(f, stamp_op(id, 10, NULL), STORE_OP_RESULT_DONE);
+    fixture_write_one(f, stamp_op(f, id, 10, NULL), STORE_OP_RESULT_DONE);
     row = read_row(f, "/r/1.jpg");
     assert_true(row.has_stamp && !row.has_fingerprint && row.stamp.size == 10);
     store_row_done(&row);
@@ -237,6 +238,159 @@ static void test_no_directory(void **state)
     expect_works(f, "/r/1.jpg");
 }
 
+/* ---- what is kept of files ---- */
+
+/* A number from the state database itself. */
+static long state_count(Fixture *f, const char *sql)
+{
+    sqlite3 *db;
+    long n;
+
+    assert_int_equal(sqlite3_open_v2(f->state_database, &db, SQLITE_OPEN_READWRITE, NULL),
+                     SQLITE_OK);
+    n = atol(fixture_text_of(db, sql));
+    (void)sqlite3_close(db);
+    return n;
+}
+
+static char *add_stamped(Fixture *f, const char *path)
+{
+    StoreOp op = fixture_add(path);
+    char *id;
+
+    op.stamp = (FileStamp){.dev = 1, .ino = 2, .size = 3, .mtime_ns = 4};
+    op.has_fingerprint = true;
+    op.fingerprint = 99;
+    fixture_write(f, &op, 1);
+    id = strdup(op.id);
+    store_op_done(&op);
+    return id;
+}
+
+/* Into another folder, and by an exchange in which the row waits elsewhere: nothing is lost, and
+ * nothing left behind. */
+static void test_moved(void **state)
+{
+    Fixture *f = *state;
+    char *id = add_stamped(f, "/r/a/1.jpg"), *id2 = add_stamped(f, "/r/b/2.jpg");
+    StoreOp ops[2];
+    StoreRow row;
+
+    fixture_write_one(f, fixture_move(id, "/r/c/1.jpg"), STORE_OP_RESULT_DONE);
+    row = read_row(f, "/r/c/1.jpg");
+    assert_true(row.has_fingerprint && row.fingerprint == 99 && row.stamp.ino == 2);
+    store_row_done(&row);
+    assert_int_equal(state_count(f, "SELECT count(*) FROM files"), 2);
+    ops[0] = fixture_move(id, "/r/b/2.jpg");
+    ops[1] = fixture_move(id2, "/r/c/1.jpg");
+    fixture_write(f, ops, 2);
+    for (size_t i = 0; i < 2; i++) {
+        row = read_row(f, i ? "/r/b/2.jpg" : "/r/c/1.jpg");
+        assert_string_equal(row.id, i ? id : id2);
+        assert_true(row.has_fingerprint && row.fingerprint == 99);
+        store_row_done(&row);
+        store_op_done(&ops[i]);
+    }
+    assert_int_equal(state_count(f, "SELECT count(*) FROM files"), 2);
+    free(id);
+    free(id2);
+}
+
+/* A renamed directory costs nothing here; one that goes takes all along. */
+static void test_folder(void **state)
+{
+    Fixture *f = *state;
+    StoreRow row;
+
+    free(add_stamped(f, "/r/a/1.jpg"));
+    free(add_stamped(f, "/r/a/x/2.jpg"));
+    free(add_stamped(f, "/r/b/3.jpg"));
+    fixture_write_one(f, fixture_op(STORE_OP_FOLDER_MOVE, "/r/a", "/r/d"), STORE_OP_RESULT_DONE);
+    row = read_row(f, "/r/d/x/2.jpg");
+    assert_true(row.has_stamp && row.has_fingerprint);
+    store_row_done(&row);
+    fixture_write_one(f, fixture_op(STORE_OP_FOLDER_REMOVE, "/r/d", NULL), STORE_OP_RESULT_DONE);
+    assert_int_equal(state_count(f, "SELECT count(*) FROM files"), 1);
+    assert_int_equal(state_count(f, "SELECT count(*) FROM folders"), 1);
+}
+
+static void test_removed(void **state)
+{
+    Fixture *f = *state;
+    char *id = add_stamped(f, "/r/a/1.jpg");
+
+    fixture_write_one(f, fixture_remove(id, MEDIA_KIND_PHOTO), STORE_OP_RESULT_DONE);
+    assert_int_equal(state_count(f, "SELECT count(*) FROM files"), 0);
+    free(id);
+}
+
+/* Another process gave the number that was used last to another folder meanwhile. */
+static void test_numbers(void **state)
+{
+    Fixture *f = *state;
+    StoreRow row;
+
+    free(add_stamped(f, "/r/a/1.jpg"));
+    (void)state_count(f, "DELETE FROM files");
+    (void)state_count(f, "DELETE FROM folders");
+    (void)state_count(f, "INSERT INTO folders (id) VALUES ('other')");
+    free(add_stamped(f, "/r/a/2.jpg"));
+    row = read_row(f, "/r/a/2.jpg");
+    assert_true(row.has_stamp);
+    store_row_done(&row);
+    assert_int_equal(state_count(f, "SELECT count(*) FROM folders"), 2);
+}
+
+/* ---- other versions ---- */
+
+static void set_version(Fixture *f, const char *sql)
+{
+    sqlite3 *db;
+
+    f->store = store_free(f->store);
+    assert_int_equal(sqlite3_open_v2(f->state_database, &db, SQLITE_OPEN_READWRITE, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+    assert_int_equal(store_create(&f->options, &f->store), 0);
+}
+
+/* Of an older one stays what no scan finds again. */
+static void test_older_version(void **state)
+{
+    Fixture *f = *state;
+    uint64_t count;
+
+    fixture_write_one(f, problem_op("/r/b/1.jpg", "bad"), STORE_OP_RESULT_DONE);
+    assert_int_equal(store_exclude(f->store, "/r/b"), 0);
+    set_version(f, "DROP TABLE files; DROP TABLE folders; CREATE TABLE files (id TEXT PRIMARY KEY);"
+                   "CREATE TABLE folders (id TEXT PRIMARY KEY); PRAGMA user_version = 1");
+    warnings = 0;
+    log_set_sink(count_warnings);
+    expect_works(f, "/r/1.jpg");
+    log_set_sink(NULL);
+    assert_int_equal(warnings, 0);
+    expect_excluded(f, "/r/b");
+    assert_int_equal(store_problem_count(f->store, &count), 0);
+    assert_int_equal(count, 1);
+}
+
+static void test_later_version(void **state)
+{
+    Fixture *f = *state;
+    char aside[200];
+
+    expect_works(f, "/r/1.jpg");
+    set_version(f, "PRAGMA user_version = 99");
+    warnings = 0;
+    log_set_sink(count_warnings);
+    expect_works(f, "/r/2.jpg");
+    log_set_sink(NULL);
+    assert_int_equal(warnings, 1);
+    (void)snprintf(aside, sizeof(aside), "%s.corrupt", f->state_database);
+    assert_int_equal(unlink(aside), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +401,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_corrupt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_directory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_older_version, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_later_version, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("store state", tests, NULL, NULL);
