@@ -2,9 +2,11 @@
 /* The store's own structure, for the files of this layer. */
 
 #include "store/database.h"
+#include "store/scan.h"
 #include "store/schema.h"
 #include "store/state.h"
 #include "store/store.h"
+#include "store/thumbnail_set.h"
 #include "util/text.h"
 
 /* The moments of a write, in order, for tests that end the process there. */
@@ -28,11 +30,14 @@ struct Store {
     State state;
     Text error;
     StoreCounters counters;
-    uint64_t dev, ino;    /* of the open database's file */
-    bool reopen;          /* an error that only a new connection can end */
-    bool recovered;       /* announced files of a killed run are dealt with */
-    bool reading;         /* a read transaction is open, */
-    uint64_t read_since;  /* since then */
+    uint64_t dev, ino;   /* of the open database's file */
+    bool reopen;         /* an error that only a new connection can end */
+    bool recovered;      /* announced files of a killed run are dealt with */
+    bool reading;        /* a read transaction is open, */
+    uint64_t read_since; /* since then, and these stand where the last directory ended: */
+    Scan folder_scan, media_scan[SCHEMA_N_MEDIA], problem_scan;
+    StateKnownList known; /* the files of the directory in hand */
+    ThumbnailSet thumbnails;
     uint64_t write_since; /* when the write lock was had */
     uint64_t opened;      /* how often the database was opened */
     uint64_t changes;     /* transactions of our own */
@@ -54,6 +59,9 @@ int store_fail_text(Store *store, int condition, const char *format, ...) FORMAT
 /* A read transaction, unless the caller's caller has one open; ret_own goes to store_leave(). */
 int store_enter(Store *store, bool *ret_own);
 void store_leave(Store *store, bool own);
+/* Within a long read: lets others in when it is time. What was read may have changed then, and
+ * scans go on where they were. 0 or STORE_E_… */
+int store_read_pause(Store *store);
 int store_write_begin(Store *store); /* store_ready() came before; 0 or STORE_E_… */
 int store_commit(Store *store);      /* 0 or STORE_E_…: rolled back */
 void store_rollback(Store *store);

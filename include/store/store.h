@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/arena.h"
 #include "util/cleanup.h"
 #include "util/file_stamp.h"
 #include "util/media_kind.h"
@@ -121,13 +122,16 @@ typedef struct StoreDirectory {
     StoreProblem *problems; /* of files directly in the directory, by path */
     size_t n_problems;
     bool no_videos; /* an older schema without the table: videos are not indexed */
+    Arena strings;  /* of entries and children */
 } StoreDirectory;
 
-/* One read transaction for several reads; end it within 50 ms. */
+/* One read transaction for several reads; end it within 50 ms. Reading a large directory renews it
+ * on its own, so what is read is no snapshot. */
 int store_read_begin(Store *store);
 void store_read_end(Store *store);
 /* Rows directly in the directory at path. Reads images and videos by ranges on path and skips the
- * subtrees with a new range, so its cost does not depend on what is below. */
+ * subtrees with a new range, so its cost does not depend on what is below. Directories that come in
+ * path order within one transaction are read in one go, several times as fast as in any other. */
 int store_read_directory(Store *store, const char *path, StoreDirectory *ret_directory);
 void store_directory_done(StoreDirectory *directory);
 

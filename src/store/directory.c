@@ -1,37 +1,44 @@
 /*
- * All that is known of one directory, for the reconciler, which asks for thousands of them: a few
- * seeks each, see store/scan.h. Metadata is parsed only for rows that the state database does not
- * know.
+ * All that is known of one directory, for the reconciler, which asks for many thousands of them.
+ * What is read for each row counts here, so
+ *
+ * - scans stay where the directory before ended (store/scan.h): no search when they come in order;
+ * - the state database gives all files of a folder at once, to be found here by their ids;
+ * - metadata is parsed only for rows that the state database does not know;
+ * - the names of thumbnails are read once (store/thumbnail_set.h).
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "store/core.h"
-#include "store/scan.h"
 #include "util/array.h"
 #include "util/error.h"
+
+#define KNOWN_PAGE 1024 /* files of the state database, */
+#define PAUSE_ROWS 128  /* and rows, between two looks at the clock */
 
 typedef struct DirectoryReader {
     Store *store;
     const char *path;
     StoreDirectory directory;
     size_t entries_capacity, children_capacity, problems_capacity;
+    size_t folder_id_size;
+    size_t rows; /* read */
 } DirectoryReader;
+
+/* Text of a row that is not terminated. */
+typedef struct Span {
+    const char *data; /* NULL: none */
+    size_t size;
+} Span;
 
 /* store_directory_done() - frees the contents; empty afterwards */
 void store_directory_done(StoreDirectory *directory)
 {
     free(directory->folder_id);
-    for (size_t i = 0; i < directory->n_entries; i++) {
-        free(directory->entries[i].name);
-        free(directory->entries[i].id);
-        free(directory->entries[i].folder_id);
-    }
-    for (size_t i = 0; i < directory->n_children; i++)
-        free(directory->children[i]);
     for (size_t i = 0; i < directory->n_problems; i++) {
         free(directory->problems[i].path);
         free(directory->problems[i].reason);
@@ -39,7 +46,36 @@ void store_directory_done(StoreDirectory *directory)
     free(directory->entries);
     free(directory->children);
     free(directory->problems);
+    arena_done(&directory->strings);
     *directory = (StoreDirectory){0};
+}
+
+/* Columns of text are taken as they lie on their page: sqlite3_column_text(3) would copy them to
+ * end them with a zero. */
+static Span take_span(sqlite3_stmt *s, int column)
+{
+    Span span = {0};
+
+    if (sqlite3_column_type(s, column) != SQLITE_TEXT)
+        return span;
+    span.data = sqlite3_column_blob(s, column);
+    span.size = (size_t)sqlite3_column_bytes(s, column);
+    if (span.size == 0)
+        span.data = "";
+    else if (memchr(span.data, '\0', span.size))
+        span.data = NULL;
+    return span;
+}
+
+/* In a large directory others get their turn now and then. 0 or STORE_E_… */
+static int reader_pause(DirectoryReader *reader)
+{
+    return ++reader->rows % PAUSE_ROWS == 0 ? store_read_pause(reader->store) : 0;
+}
+
+static int reader_fail(DirectoryReader *reader, int code)
+{
+    return store_fail(reader->store, code, "cannot read the rows");
 }
 
 static int add_child(DirectoryReader *reader, const Scan *scan)
@@ -51,22 +87,78 @@ static int add_child(DirectoryReader *reader, const Scan *scan)
         return 0;
     if (ARRAY_RESERVE(directory->children, reader->children_capacity, directory->n_children + 1))
         return -ENOMEM;
-    name = strndup(scan->name, scan->name_size);
+    name = arena_string(&directory->strings, scan->name, scan->name_size);
     if (!name)
         return -ENOMEM;
     directory->children[directory->n_children++] = name;
     return 0;
 }
 
-/* ---- media ---- */
+/* ---- what the state database knows of the files ---- */
 
-#define NUMBER_SQL(key)                                                                            \
-    "CASE WHEN typeof(metadata) = 'text' AND json_valid(metadata)"                                 \
-    " THEN json_extract(metadata, '$." key "') END"
-#define SIZE_SQL(table)                                                                            \
-    "SELECT " NUMBER_SQL("file_size") ", " NUMBER_SQL("file_mtime") " FROM " table " WHERE id = "  \
-                                                                    "?1"
-static const char *const size_sql[] = SCHEMA_BOTH(SIZE_SQL);
+static int read_known(DirectoryReader *reader, const StateFolder *folder)
+{
+    Store *store = reader->store;
+    bool more = folder->number != 0;
+
+    store->known.count = 0;
+    while (more) {
+        int r = state_read_known(&store->state, folder, KNOWN_PAGE, &store->known, &more);
+
+        if (!r && more)
+            r = store_read_pause(store);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static const StateKnown *find_known(const StateKnownList *list, const uint8_t *id)
+{
+    size_t low = 0, high = list->count;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = memcmp(list->items[middle].id, id, ROW_ID_UUID_SIZE);
+
+        if (order == 0)
+            return &list->items[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+/* A row should name the directory's own folder. If it names another, it is looked up by itself. */
+static bool is_in_folder(const DirectoryReader *reader, const Span *folder_id)
+{
+    return folder_id->data && reader->directory.folder_id &&
+           folder_id->size == reader->folder_id_size &&
+           memcmp(folder_id->data, reader->directory.folder_id, folder_id->size) == 0;
+}
+
+static void find_stamp(DirectoryReader *reader, const Span *folder_id, StoreEntry *entry)
+{
+    const StateKnown *known;
+    StateFile file;
+    RowId id;
+
+    row_id_parse(&id, entry->id, strlen(entry->id));
+    if (id.is_uuid && is_in_folder(reader, folder_id)) {
+        known = find_known(&reader->store->known, id.bytes);
+        entry->has_stamp = known != NULL;
+        if (known)
+            entry->stamp = known->stamp;
+        return;
+    }
+    entry->has_stamp = state_read_file(&reader->store->state, entry->folder_id, entry->id, &file);
+    if (entry->has_stamp)
+        entry->stamp = file.stamp;
+}
+
+/* ---- media ---- */
 
 static bool is_number(sqlite3_stmt *s, int column)
 {
@@ -75,16 +167,23 @@ static bool is_number(sqlite3_stmt *s, int column)
     return type == SQLITE_INTEGER || type == SQLITE_FLOAT;
 }
 
-static int read_size(Store *store, SchemaTable table, StoreEntry *entry)
+/* What the row itself says of the file. metadata is any text. */
+static int read_size(Store *store, const Span *metadata, StoreEntry *entry)
 {
     CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
-    int code = database_prepare(&store->database, size_sql[table], &s);
+    int code;
 
     entry->size = UINT64_MAX;
     entry->mtime = INT64_MIN;
+    if (!metadata->data)
+        return SQLITE_OK;
+    code = database_prepare(&store->database,
+                            "SELECT json_extract(?1, '$.file_size'),"
+                            " json_extract(?1, '$.file_mtime') WHERE json_valid(?1)",
+                            &s);
     if (code != SQLITE_OK)
         return code;
-    statement_bind_text(s, 1, entry->id);
+    statement_bind_bytes(s, 1, metadata->data, metadata->size);
     code = sqlite3_step(s);
     if (code != SQLITE_ROW)
         return code == SQLITE_DONE ? SQLITE_OK : code;
@@ -95,113 +194,135 @@ static int read_size(Store *store, SchemaTable table, StoreEntry *entry)
     return SQLITE_OK;
 }
 
-/* A thumbnail that somebody cleaned away is none: the app would show an empty tile for ever. */
-static bool has_thumbnail(const char *path)
+static bool has_thumbnail(Store *store, const Span *path)
 {
-    return path && path[0] != '\0' && (access(path, F_OK) == 0 || errno != ENOENT);
+    char terminated[PATH_MAX];
+
+    if (!path->data || path->size == 0 || path->size >= sizeof(terminated))
+        return false;
+    memcpy(terminated, path->data, path->size);
+    terminated[path->size] = '\0';
+    return thumbnail_set_has(&store->thumbnails, terminated, path->size);
 }
 
-/* Columns: path, id, folder_id, the thumbnail's path. A row without an id in text is passed over.
+/* Columns: path, id, folder_id, thumbnailPath, metadata. A row whose id is no text is passed over.
  */
 static int add_entry(DirectoryReader *reader, SchemaTable table, const Scan *scan)
 {
     StoreDirectory *directory = &reader->directory;
-    const char *id = statement_text(scan->statement, 1);
-    const char *folder_id = statement_text(scan->statement, 2);
+    Span id = take_span(scan->statement, 1), folder_id = take_span(scan->statement, 2);
+    Span thumbnail = take_span(scan->statement, 3), metadata = take_span(scan->statement, 4);
     StoreEntry *entry;
-    StateFile file;
 
-    if (!id)
+    if (!id.data)
         return SQLITE_OK;
     if (ARRAY_RESERVE(directory->entries, reader->entries_capacity, directory->n_entries + 1))
         return SQLITE_NOMEM;
     entry = &directory->entries[directory->n_entries++];
     *entry = (StoreEntry){.kind = schema_kind(table),
-                          .name = strndup(scan->name, scan->name_size),
-                          .id = strdup(id),
-                          .folder_id = folder_id ? strdup(folder_id) : NULL,
-                          .has_thumbnail = has_thumbnail(statement_text(scan->statement, 3))};
-    if (!entry->name || !entry->id || (folder_id && !entry->folder_id))
+                          .name = arena_string(&directory->strings, scan->name, scan->name_size),
+                          .id = arena_string(&directory->strings, id.data, id.size),
+                          .has_thumbnail = has_thumbnail(reader->store, &thumbnail)};
+    if (is_in_folder(reader, &folder_id))
+        entry->folder_id = directory->folder_id;
+    else if (folder_id.data)
+        entry->folder_id = arena_string(&directory->strings, folder_id.data, folder_id.size);
+    if (!entry->name || !entry->id || (folder_id.data && !entry->folder_id))
         return SQLITE_NOMEM;
-    entry->has_stamp = state_read_file(&reader->store->state, entry->folder_id, entry->id, &file);
+    find_stamp(reader, &folder_id, entry);
     if (!entry->has_stamp)
-        return read_size(reader->store, table, entry);
-    entry->stamp = file.stamp;
-    entry->size = file.stamp.size;
-    entry->mtime = file_stamp_seconds(&file.stamp);
+        return read_size(reader->store, &metadata, entry);
+    entry->size = entry->stamp.size;
+    entry->mtime = file_stamp_seconds(&entry->stamp);
     return SQLITE_OK;
 }
 
 #define MEDIA_SQL(table)                                                                           \
-    "SELECT path, id, folder_id, thumbnailPath FROM " table                                        \
-    " WHERE path >= ?1 AND path < ?2 ORDER BY path"
+    "SELECT path, id, folder_id, thumbnailPath, metadata FROM " table                              \
+    " WHERE path >= ?1 ORDER BY path"
 static const char *const media_sql[] = SCHEMA_BOTH(MEDIA_SQL);
 
 static int read_media(DirectoryReader *reader, SchemaTable table)
 {
-    CLEANUP(scan_close) Scan scan;
-    int code = scan_open(&scan, &reader->store->database, media_sql[table], reader->path, false);
+    Store *store = reader->store;
+    Scan *scan = &store->media_scan[table];
+    int code =
+        scan_open(scan, &store->database, (ScanSource){.sql = media_sql[table]}, reader->path);
 
     if (code != SQLITE_OK)
-        return code;
-    while ((code = scan_next(&scan)) == SQLITE_ROW) {
-        if (!scan.deeper)
-            code = add_entry(reader, table, &scan);
+        return reader_fail(reader, code);
+    while ((code = scan_next(scan)) == SQLITE_ROW) {
+        int r;
+
+        if (!scan->deeper)
+            code = add_entry(reader, table, scan);
         else
-            code = add_child(reader, &scan) ? SQLITE_NOMEM : SQLITE_OK;
+            code = add_child(reader, scan) ? SQLITE_NOMEM : SQLITE_OK;
         if (code != SQLITE_OK)
-            return code;
+            return reader_fail(reader, code);
+        r = reader_pause(reader);
+        if (r)
+            return r;
     }
-    return code == SQLITE_DONE ? SQLITE_OK : code;
+    return code == SQLITE_DONE ? 0 : reader_fail(reader, code);
 }
 
 /* ---- folders ---- */
 
+static const ScanSource folder_source = {
+    .sql = "SELECT folder_path, folder_id, last_modified_time FROM folders WHERE folder_path >= ?1"
+           " ORDER BY folder_path"};
+
 static int read_folder(DirectoryReader *reader)
 {
     StoreDirectory *directory = &reader->directory;
-    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+    Store *store = reader->store;
+    Scan *scan = &store->folder_scan;
+    int code = scan_find(scan, &store->database, folder_source, reader->path);
     StateFolder folder;
-    const char *id;
-    int code = database_prepare(&reader->store->database,
-                                "SELECT folder_id, last_modified_time FROM folders"
-                                " WHERE folder_path = ?1",
-                                &s);
+    Span id;
 
-    if (code != SQLITE_OK)
-        return code;
-    statement_bind_text(s, 1, reader->path);
-    code = sqlite3_step(s);
     if (code != SQLITE_ROW)
-        return code == SQLITE_DONE ? SQLITE_OK : code;
-    id = statement_text(s, 0);
-    directory->folder_id = id ? strdup(id) : NULL;
+        return code == SQLITE_DONE ? 0 : reader_fail(reader, code);
+    id = take_span(scan->statement, 1);
+    if (!id.data)
+        return 0;
+    directory->folder_id = strndup(id.data, id.size);
     if (!directory->folder_id)
-        return id ? SQLITE_NOMEM : SQLITE_OK;
-    directory->folder_mtime = sqlite3_column_int64(s, 1);
-    state_read_folder(&reader->store->state, directory->folder_id, &folder);
+        return error_trace(-ENOMEM);
+    reader->folder_id_size = id.size;
+    directory->folder_mtime = sqlite3_column_int64(scan->statement, 2);
+    state_read_folder(&store->state, directory->folder_id, &folder);
     directory->has_volume = folder.has_volume;
     directory->volume = folder.volume;
-    return SQLITE_OK;
+    return read_known(reader, &folder);
 }
 
 static int read_children(DirectoryReader *reader)
 {
-    CLEANUP(scan_close) Scan scan;
-    int code = scan_open(&scan, &reader->store->database,
-                         "SELECT folder_path FROM folders WHERE folder_path >= ?1"
-                         " AND folder_path < ?2 ORDER BY folder_path",
-                         reader->path, false);
+    Store *store = reader->store;
+    Scan *scan = &store->folder_scan;
+    int code = scan_open(scan, &store->database, folder_source, reader->path);
 
     if (code != SQLITE_OK)
-        return code;
-    while ((code = scan_next(&scan)) == SQLITE_ROW)
-        if (add_child(reader, &scan))
-            return SQLITE_NOMEM;
-    return code == SQLITE_DONE ? SQLITE_OK : code;
+        return reader_fail(reader, code);
+    while ((code = scan_next(scan)) == SQLITE_ROW) {
+        int r = add_child(reader, scan);
+
+        if (!r)
+            r = reader_pause(reader);
+        if (r)
+            return r;
+    }
+    return code == SQLITE_DONE ? 0 : reader_fail(reader, code);
 }
 
 /* ---- problems ---- */
+
+static const ScanSource problem_source = {
+    .sql = "SELECT path, reason, dev, ino, size, mtime_ns FROM problems WHERE path >= ?1"
+           " ORDER BY path",
+    .blob = true};
 
 static int add_problem(DirectoryReader *reader, const Scan *scan)
 {
@@ -214,7 +335,7 @@ static int add_problem(DirectoryReader *reader, const Scan *scan)
         return -ENOMEM;
     problem = &directory->problems[directory->n_problems++];
     *problem = (StoreProblem){
-        .path = strndup(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0)),
+        .path = strndup(scan->row, scan->row_size),
         .reason = strdup(reason ? reason : ""),
         .stamp.dev = (uint64_t)sqlite3_column_int64(s, 2),
         .stamp.ino = (uint64_t)sqlite3_column_int64(s, 3),
@@ -226,18 +347,20 @@ static int add_problem(DirectoryReader *reader, const Scan *scan)
 
 static int read_problems(DirectoryReader *reader)
 {
-    State *state = &reader->store->state;
-    CLEANUP(scan_close) Scan scan;
-    int code = scan_open(&scan, &state->database,
-                         "SELECT path, reason, dev, ino, size, mtime_ns FROM problems"
-                         " WHERE path >= ?1 AND path < ?2 ORDER BY path",
-                         reader->path, true);
+    Store *store = reader->store;
+    Scan *scan = &store->problem_scan;
+    int code = scan_open(scan, &store->state.database, problem_source, reader->path);
 
     if (code == SQLITE_OK)
-        while ((code = scan_next(&scan)) == SQLITE_ROW)
-            if (!scan.deeper && add_problem(reader, &scan))
-                return -ENOMEM;
-    (void)state_check(state, code);
+        while ((code = scan_next(scan)) == SQLITE_ROW) {
+            int r = scan->deeper ? 0 : add_problem(reader, scan);
+
+            if (!r)
+                r = reader_pause(reader);
+            if (r)
+                return r;
+        }
+    (void)state_check(&store->state, code);
     return 0;
 }
 
@@ -255,6 +378,18 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Each table's rows come in order; only the two together may not be. */
+static void sort_entries(StoreDirectory *directory)
+{
+    StoreEntry *entries = directory->entries;
+
+    for (size_t i = 1; i < directory->n_entries; i++)
+        if (strcmp(entries[i - 1].name, entries[i].name) > 0) {
+            qsort(entries, directory->n_entries, sizeof(*entries), compare_entries);
+            return;
+        }
+}
+
 /* A child is found once for each table, and for its row beside what is below it. */
 static void sort_children(StoreDirectory *directory)
 {
@@ -263,33 +398,30 @@ static void sort_children(StoreDirectory *directory)
     if (directory->n_children == 0)
         return;
     qsort(directory->children, directory->n_children, sizeof(char *), compare_names);
-    for (size_t i = 0; i < directory->n_children; i++) {
-        if (n > 0 && strcmp(directory->children[n - 1], directory->children[i]) == 0)
-            free(directory->children[i]);
-        else
+    for (size_t i = 0; i < directory->n_children; i++)
+        if (n == 0 || strcmp(directory->children[n - 1], directory->children[i]) != 0)
             directory->children[n++] = directory->children[i];
-    }
     directory->n_children = n;
 }
 
 static int directory_read(DirectoryReader *reader)
 {
-    StoreDirectory *directory = &reader->directory;
     const Schema *schema = &reader->store->schema;
-    int code = read_folder(reader);
+    int r = read_folder(reader);
 
     reader->directory.no_videos = !schema->media[SCHEMA_VIDEOS].present;
-    for (SchemaTable t = 0; t < SCHEMA_N_MEDIA && code == SQLITE_OK; t++)
+    for (SchemaTable t = 0; t < SCHEMA_N_MEDIA && !r; t++)
         if (schema->media[t].present)
-            code = read_media(reader, t);
-    if (code == SQLITE_OK)
-        code = read_children(reader);
-    if (code != SQLITE_OK)
-        return store_fail(reader->store, code, "cannot read the rows");
-    if (directory->n_entries > 0)
-        qsort(directory->entries, directory->n_entries, sizeof(StoreEntry), compare_entries);
-    sort_children(directory);
-    return read_problems(reader);
+            r = read_media(reader, t);
+    if (!r)
+        r = read_children(reader);
+    if (!r)
+        r = read_problems(reader);
+    if (r)
+        return r;
+    sort_entries(&reader->directory);
+    sort_children(&reader->directory);
+    return 0;
 }
 
 /*
@@ -306,6 +438,7 @@ int store_read_directory(Store *store, const char *path, StoreDirectory *ret_dir
 
     if (r)
         return r;
+    store->known.count = 0;
     r = directory_read(&reader);
     store_leave(store, own);
     if (r) {

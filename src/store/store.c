@@ -27,6 +27,7 @@
 
 #define STORE_WAIT_US    (100 * CLOCK_US_PER_MS)
 #define STORE_OPEN_TRIES 3
+#define READ_PAUSE_US    (15 * CLOCK_US_PER_MS)
 /* A commit waits for readers until the lock has been held this long, and at least this long. */
 #define COMMIT_WAIT_US     (45 * CLOCK_US_PER_MS)
 #define COMMIT_WAIT_MIN_US (10 * CLOCK_US_PER_MS)
@@ -44,6 +45,7 @@ int store_create(const StoreOptions *options, Store **ret_store)
         return error_trace(-ENOMEM);
     store->options = *options;
     store->schema.version = -1;
+    thumbnail_set_init(&store->thumbnails, options->thumbnails_directory);
     r = state_init(&store->state, options->state_directory, options->read_only);
     if (r) {
         free(store);
@@ -58,6 +60,13 @@ Store *store_free(Store *store)
 {
     if (!store)
         return NULL;
+    store_read_end(store);
+    for (SchemaTable t = 0; t < SCHEMA_N_MEDIA; t++)
+        scan_done(&store->media_scan[t]);
+    scan_done(&store->folder_scan);
+    scan_done(&store->problem_scan);
+    free(store->known.items);
+    thumbnail_set_done(&store->thumbnails);
     database_close(&store->database);
     state_done(&store->state);
     text_done(&store->error);
@@ -293,6 +302,7 @@ int store_read_begin(Store *store)
 
     if (r)
         return r;
+    thumbnail_set_refresh(&store->thumbnails);
     database_wait_at_most(&store->database, STORE_WAIT_US);
     code = database_run(&store->database, "BEGIN");
     if (code != SQLITE_OK)
@@ -316,10 +326,27 @@ void store_read_end(Store *store)
     if (!store->reading)
         return;
     store->reading = false;
+    for (SchemaTable t = 0; t < SCHEMA_N_MEDIA; t++)
+        scan_release(&store->media_scan[t]);
+    scan_release(&store->folder_scan);
+    scan_release(&store->problem_scan);
     (void)database_run(&store->database, "ROLLBACK");
     state_end(&store->state);
     if (us > store->counters.read_us_max)
         store->counters.read_us_max = us;
+}
+
+/*
+ * store_read_pause() - ends the read transaction and begins another one, when it is time to
+ *
+ * A writer that waits has the lock in between: as long as it waits, SQLite lets no new reader in.
+ */
+int store_read_pause(Store *store)
+{
+    if (clock_now() - store->read_since < READ_PAUSE_US)
+        return 0;
+    store_read_end(store);
+    return store_read_begin(store);
 }
 
 /* store_enter() - a read transaction for one function, unless its caller began one */
@@ -425,5 +452,6 @@ int store_poll(Store *store, bool *ret_changed)
     *ret_changed = store->poll_opened != store->opened || store->poll_version != version;
     store->poll_opened = store->opened;
     store->poll_version = version;
+    thumbnail_set_rest(&store->thumbnails);
     return 0;
 }
