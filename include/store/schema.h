@@ -28,6 +28,7 @@ typedef struct Schema {
     SchemaMedia media[SCHEMA_N_MEDIA];
     bool album_cover;  /* albums.cover_image_path */
     bool video_frames; /* video_frames.video_id and .isEmbedded */
+    bool folder_links; /* tables that are not known refer to folders */
 } Schema;
 
 /* Reads it inside the caller's transaction. SQLITE_OK; SQLITE_NOTADB when it is no database of

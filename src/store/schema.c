@@ -91,6 +91,21 @@ static int schema_load_media(SchemaMedia *media, Database *database, const char 
     return code;
 }
 
+/* Do foreign keys of other tables than those we know lead to folders? */
+static int schema_load_links(Schema *schema, Database *database)
+{
+    int64_t found = 0;
+    int code = database_integer(
+        database,
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema AS t, pragma_foreign_key_list(t.name) AS k"
+        " WHERE t.type = 'table' AND k.\"table\" = 'folders' COLLATE NOCASE"
+        " AND lower(t.name) NOT IN ('folders', 'images', 'videos'))",
+        &found);
+
+    schema->folder_links = found != 0;
+    return code;
+}
+
 static int schema_load_rest(Schema *schema, Database *database)
 {
     int code = schema_has_column(database, "folders", "indexing_status", &schema->indexing_status);
@@ -103,6 +118,8 @@ static int schema_load_rest(Schema *schema, Database *database)
         code = schema_has_column(database, "albums", "cover_image_path", &schema->album_cover);
     if (code == SQLITE_OK)
         code = schema_has_all(database, "video_frames", frame_columns, &schema->video_frames);
+    if (code == SQLITE_OK)
+        code = schema_load_links(schema, database);
     return code;
 }
 

@@ -388,6 +388,54 @@ static void test_many(void **state)
                   (unsigned long long)store_counters(f->store)->lock_us_max);
 }
 
+static int count_work(void *count)
+{
+    (*(int *)count)++;
+    return 0;
+}
+
+/* A folder's row goes without a look at all the rows of the library. */
+static void test_folder_remove_cost(void **state)
+{
+    Fixture *f = *state;
+    char *id = fixture_add_row(f, "/r/a/1.jpg");
+    int work = 0;
+
+    fixture_exec(f, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)"
+                    " INSERT INTO images (id, path) SELECT i, '/r/b/' || i || '.jpg' FROM n");
+    fixture_execf(f, "INSERT INTO faces (image_id) VALUES (%Q)", id);
+    assert_int_equal(store_open(f->store), 0);
+    sqlite3_progress_handler(f->store->database.handle, 1, count_work, &work);
+    fixture_write_one(f, fixture_op(STORE_OP_FOLDER_REMOVE, "/r/a", NULL), STORE_OP_RESULT_DONE);
+    sqlite3_progress_handler(f->store->database.handle, 0, NULL, NULL);
+    assert_in_range(work, 1, 8000);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM faces"), 0);
+    free(id);
+}
+
+/* Foreign keys hold for what follows, and for a table that only a later PictoPy has. */
+static void test_folder_remove_keys(void **state)
+{
+    Fixture *f = *state;
+    char *id = fixture_add_row(f, "/r/a/1.jpg"), *id2 = fixture_add_row(f, "/r/b/2.jpg");
+    StoreOp ops[2];
+
+    fixture_execf(f, "INSERT INTO faces (image_id) VALUES (%Q)", id2);
+    ops[0] = fixture_op(STORE_OP_FOLDER_REMOVE, "/r/a", NULL);
+    ops[1] = fixture_remove(id2, MEDIA_KIND_PHOTO);
+    fixture_write(f, ops, 2);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM faces"), 0);
+    store_op_done(&ops[0]);
+    store_op_done(&ops[1]);
+    fixture_exec(f, "CREATE TABLE notes (folder TEXT REFERENCES Folders (folder_id)"
+                    " ON DELETE CASCADE); INSERT INTO notes SELECT folder_id FROM folders"
+                    " WHERE folder_path = '/r/b'");
+    fixture_write_one(f, fixture_op(STORE_OP_FOLDER_REMOVE, "/r/b", NULL), STORE_OP_RESULT_DONE);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM notes"), 0);
+    free(id);
+    free(id2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +458,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_thumbnail_directory_unwritable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folder_remove_cost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folder_remove_keys, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("store write", tests, NULL, NULL);
