@@ -25,6 +25,7 @@ typedef struct State {
     int lock_fd;    /* holds the owner's lock; -1 = none */
     bool owner;     /* the one process that finishes what a killed one left */
     uint64_t dev, ino;
+    int log_pages;                         /* in the write-ahead log */
     uint8_t last_folder[ROW_ID_UUID_SIZE]; /* whose number was asked for last */
     int64_t last_number;                   /* 0: none */
 } State;
@@ -45,7 +46,9 @@ bool state_check(State *state, int code); /* SQLITE_OK? Logs the first error */
 /* Many reads or writes at once; without them each call is its own transaction. */
 void state_read_begin(State *state);
 void state_write_begin(State *state);
+void state_write_begin_soon(State *state); /* for a caller that holds PictoPy.db's write lock */
 void state_end(State *state);
+void state_tidy(State *state); /* now and then, where no lock is held */
 
 /* A file of one folder, for reading all of them at once. */
 typedef struct StateKnown {

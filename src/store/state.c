@@ -29,6 +29,8 @@
 
 #define STATE_VERSION 2
 #define STATE_WAIT_US (1 * CLOCK_US_PER_SEC)
+#define STATE_SOON_US (2 * CLOCK_US_PER_MS)
+#define STATE_LOG_MAX 1000 /* pages of the write-ahead log, then it is written back */
 
 /* Ids are as row_id_bind() writes them. Paths of problems and excluded folders are BLOBs: names
  * need not be UTF-8. */
@@ -79,6 +81,7 @@ void state_close(State *state)
     state->in_memory = false;
     state->dev = state->ino = 0;
     state->last_number = 0;
+    state->log_pages = 0;
 }
 
 /* state_done() - closes everything and frees what the state holds */
@@ -186,6 +189,18 @@ static int state_touch(State *state)
     return (code & 0xff) == SQLITE_ERROR ? SQLITE_NOTADB : code; /* a table is missing */
 }
 
+/* Takes the place of SQLite's own writing back, which would wait for the disk within any commit,
+ * one under PictoPy.db's lock too. */
+static int state_on_commit(void *userdata, sqlite3 *handle, const char *name, int log_pages)
+{
+    State *state = userdata;
+
+    (void)handle;
+    (void)name;
+    state->log_pages = log_pages;
+    return SQLITE_OK;
+}
+
 static int state_open_file(State *state)
 {
     struct stat st;
@@ -201,6 +216,7 @@ static int state_open_file(State *state)
         code = database_run(&state->database, "PRAGMA journal_mode = WAL");
         if (code == SQLITE_OK)
             code = database_run(&state->database, "PRAGMA synchronous = NORMAL");
+        (void)sqlite3_wal_hook(state->database.handle, state_on_commit, state);
     }
     if (code == SQLITE_OK)
         code = state_check_version(state);
@@ -298,14 +314,25 @@ void state_read_begin(State *state)
     (void)state_check(state, database_run(&state->database, "BEGIN"));
 }
 
-/* state_write_begin() - the writes that follow are one transaction, until state_end() */
-void state_write_begin(State *state)
+static void write_begin_within(State *state, uint64_t us)
 {
     if (!state->database.handle || !sqlite3_get_autocommit(state->database.handle))
         return;
-    database_wait_at_most(&state->database, STATE_WAIT_US);
+    database_wait_at_most(&state->database, us);
     state->last_number = 0; /* another process may have written since */
     (void)state_check(state, database_run(&state->database, "BEGIN IMMEDIATE"));
+}
+
+/* state_write_begin() - the writes that follow are one transaction, until state_end() */
+void state_write_begin(State *state)
+{
+    write_begin_within(state, STATE_WAIT_US);
+}
+
+/* state_write_begin_soon() - the same, but another process's transaction is hardly waited for */
+void state_write_begin_soon(State *state)
+{
+    write_begin_within(state, STATE_SOON_US);
 }
 
 /* state_end() - commits, or rolls back what cannot be committed */
@@ -317,4 +344,14 @@ void state_end(State *state)
         return;
     (void)database_run(&state->database, "ROLLBACK");
     state->last_number = 0; /* it may have been given in this transaction */
+}
+
+/* state_tidy() - writes the log back when it has grown; waits for the disk, but not for readers */
+void state_tidy(State *state)
+{
+    if (state->log_pages < STATE_LOG_MAX)
+        return;
+    state->log_pages = 0;
+    (void)state_check(state, sqlite3_wal_checkpoint_v2(state->database.handle, NULL,
+                                                       SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
 }

@@ -167,7 +167,7 @@ void write_announce_removals(Writer *w)
 {
     if (w->unlink.count == 0)
         return;
-    state_write_begin(&w->store->state);
+    state_write_begin_soon(&w->store->state);
     for (size_t i = 0; i < w->unlink.count; i++)
         state_announce(&w->store->state, w->unlink.items[i]);
     state_end(&w->store->state);

@@ -312,6 +312,7 @@ static int transaction_commit(Writer *w)
     store_step(w->store, STORE_STEP_COMMITTED);
     write_apply(w);
     transaction_publish(w);
+    state_tidy(&w->store->state);
     return 0;
 }
 

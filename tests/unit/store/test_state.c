@@ -341,6 +341,50 @@ static void test_numbers(void **state)
     assert_int_equal(state_count(f, "SELECT count(*) FROM folders"), 2);
 }
 
+/* ---- locks and the disk ---- */
+
+/* Another process writes to the state database: PictoPy's lock is not held for its sake. */
+static void test_locked(void **state)
+{
+    Fixture *f = *state;
+    char *id = fixture_add_row(f, "/r/1.jpg");
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open_v2(f->state_database, &db, SQLITE_OPEN_READWRITE, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    fixture_write_one(f, fixture_remove(id, MEDIA_KIND_PHOTO), STORE_OP_RESULT_DONE);
+    (void)sqlite3_close(db);
+    assert_in_range(store_counters(f->store)->lock_us_max, 1, 500000);
+    free(id);
+}
+
+/* The log is written back behind the writes, not within them. */
+static void test_log(void **state)
+{
+    enum { N = 3000 };
+    Fixture *f = *state;
+    StoreOp *ops = calloc(N, sizeof(*ops));
+    struct stat st;
+
+    for (int round = 0; round < 20; round++) {
+        for (uint64_t i = 0; i < N; i++) {
+            char id[32];
+
+            (void)snprintf(id, sizeof(id), "%d-%llu", round, (unsigned long long)(i * 7919 % N));
+            ops[i] = stamp_op(f, id, i, NULL);
+            ops[i].stamp.ino = i * 104729 % 1000003;
+        }
+        fixture_write(f, ops, N);
+        for (size_t i = 0; i < N; i++)
+            store_op_done(&ops[i]);
+    }
+    free(ops);
+    assert_int_equal(stat(f->state_database, &st), 0);
+    assert_true(st.st_size > 1000000);
+    assert_in_range(f->store->state.log_pages, 0, 2000);
+}
+
 /* ---- other versions ---- */
 
 static void set_version(Fixture *f, const char *sql)
@@ -405,6 +449,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_older_version, setup, teardown),
         cmocka_unit_test_setup_teardown(test_later_version, setup, teardown),
     };
