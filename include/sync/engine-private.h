@@ -54,6 +54,9 @@ typedef struct Place {
     struct Root *root; /* NULL: a mount point */
     Volume *volume;    /* one user of it */
     uint64_t poll_due; /* µs; of a volume that is polled */
+    bool proven;       /* it is the file system that the rows speak of, namely: */
+    bool told;         /* that another one is in its place has been logged */
+    uint64_t volume_id;
 } Place;
 
 /* ---- registered folders and roots ---- */
@@ -112,6 +115,7 @@ typedef struct Scan {
     bool shallow;         /* only the start: a directory that was put off */
     bool names_only;      /* watch all of a root before its files are looked at */
     bool is_mount;        /* the start is a mount point */
+    int start_error;      /* positive errno: the first directory of a root cannot be listed */
 } Scan;
 
 typedef struct DirtyNode {
@@ -238,6 +242,9 @@ struct Engine {
     Timer reconcile_timer;
     uint64_t overflow_told; /* clock_now() of the last warning; 0 = never */
 
+    List unproven; /* PolledNode.link: what may be another file system than that of the rows */
+    size_t n_unproven;
+
     List polled; /* PolledNode.link */
     size_t n_polled;
     Timer poll_timer;      /* armed while something is to be polled */
@@ -329,6 +336,11 @@ const Mount *mount_at_node(const Engine *engine, const Node *dir, const char *na
 int place_set_mount(Engine *engine, Node *node, const Mount *mount);
 void places_sweep(Engine *engine);
 void places_look(Engine *engine); /* has something been mounted? */
+/* proof.c: is a file system the one that the rows speak of? */
+void place_prove(Engine *engine, Node *node, uint64_t volume_id, const ReconcileResult *result);
+bool place_is_proven(const Engine *engine, const Node *node, uint64_t volume_id);
+void places_judge(Engine *engine); /* scans have ended */
+void proof_done(Engine *engine);
 void volume_submit(Engine *engine, Volume *volume, WorkerJob *job);
 void volume_answered(Engine *engine, Volume *volume);
 
@@ -336,6 +348,7 @@ void volume_answered(Engine *engine, Volume *volume);
 void poll_init(Engine *engine);
 void poll_done(Engine *engine);
 void poll_add(Engine *engine, Node *node);
+void poll_forget_below(Engine *engine, Node *top);
 void poll_places(Engine *engine); /* something may have to be polled now */
 void limits_read(Engine *engine);
 bool limits_allow(Engine *engine);   /* one watch more? */
@@ -360,7 +373,7 @@ typedef struct JoinDirectory {
     Node *node; /* referenced */
     char *path;
     Listing *listing;
-    bool is_root;
+    bool volume_proven;
     StoreDirectory rows;
     ReconcileResult result;
 } JoinDirectory;

@@ -8,12 +8,15 @@
 
 /* What the rows of a directory say about the place it was listed at. */
 typedef enum ReconcileVerdict {
-    RECONCILE_VERDICT_TRUSTED, /* the directory that the rows speak of */
-    RECONCILE_VERDICT_FOREIGN, /* another file system, or an empty mount point: rows stay */
+    RECONCILE_VERDICT_TRUSTED,  /* the directory that the rows speak of */
+    RECONCILE_VERDICT_UNPROVEN, /* it looks like it, on what may be another file system */
+    RECONCILE_VERDICT_FOREIGN,  /* another file system, or an empty mount point: rows stay */
 } ReconcileVerdict;
 
 typedef struct ReconcileResult {
     ReconcileVerdict verdict;
+    bool proves_volume;  /* it is on the file system that the rows speak of, and so are others there
+                          */
     bool folder_differs; /* no row in folders, or another mtime or volume */
     char **names;        /* in the directory: each may differ; borrowed from listing and rows */
     size_t n_names, names_capacity;
@@ -25,7 +28,8 @@ typedef struct ReconcileResult {
 /* Asks whether a file with this inode already has a row of another id. */
 typedef bool (*ReconcileKnowsInode)(void *context, const FileStamp *stamp, const char *id);
 
-int reconcile_directory(const Listing *listing, const StoreDirectory *rows, bool is_root,
+/* volume_proven: another directory there has proven the file system to be the right one. */
+int reconcile_directory(const Listing *listing, const StoreDirectory *rows, bool volume_proven,
                         ReconcileKnowsInode knows_inode, void *context,
                         ReconcileResult *ret_result);
 void reconcile_result_done(ReconcileResult *result);

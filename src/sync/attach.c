@@ -268,10 +268,21 @@ static void tell_unreadable(Engine *engine, Node *node, int error)
     CLEANUP_FREE char *path = node_path_new(node);
     FileStamp none = {0};
 
+    if (node->is_root)
+        return; /* offline, and said so */
     node->unreadable = true;
     poll_add(engine, node);
     if (path)
         engine_problem(engine, path, &none, strerror(error));
+}
+
+static void tell_readable(Engine *engine, Node *node)
+{
+    CLEANUP_FREE char *path = node_path_new(node);
+
+    node->unreadable = false;
+    if (path)
+        engine_problem_clear(engine, path);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -345,7 +356,8 @@ Node *attach_listing(Scan *scan, Listing *listing)
         tell_unreadable(engine, node, listing->error);
         return NULL;
     }
-    node->unreadable = false;
+    if (node->unreadable)
+        tell_readable(engine, node);
     if (engine->held_folders.count > 0) {
         CLEANUP_FREE char *path = node_path_new(node);
 

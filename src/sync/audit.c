@@ -33,6 +33,8 @@ typedef struct Audit {
     Rules *rules;
     char **paths; /* of the walk in hand, by Listing.id */
     size_t n_paths, paths_capacity;
+    bool volume_proven; /* the file system that the rows speak of is the one listed last, namely: */
+    uint64_t volume;
 } Audit;
 
 const char *audit_kind_name(AuditKind kind)
@@ -119,10 +121,15 @@ static int compare(Audit *audit, const Listing *listing, const StoreDirectory *r
                    const char *path)
 {
     ReconcileResult result;
-    int r = reconcile_directory(listing, rows, listing->id == 1, knows_no_inode, NULL, &result);
+    bool proven = audit->volume_proven && audit->volume == listing->volume;
+    int r = reconcile_directory(listing, rows, proven, knows_no_inode, NULL, &result);
 
     if (r < 0)
         return error_trace(r);
+    if (result.proves_volume) {
+        audit->volume_proven = true;
+        audit->volume = listing->volume;
+    }
     if (result.verdict != RECONCILE_VERDICT_TRUSTED)
         tell(audit, AUDIT_KIND_OFFLINE, path);
     else if (!rows->folder_id || rows->folder_mtime != listing->mtime)

@@ -255,6 +255,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->media_queue);
     list_init(&engine->scans);
     list_init(&engine->dirty);
+    list_init(&engine->unproven);
     list_init(&engine->moves);
     list_init(&engine->writes);
     list_init(&engine->calls);
@@ -314,6 +315,7 @@ Engine *engine_free(Engine *engine)
     moves_clear(engine);
     roots_done(engine);
     poll_done(engine);
+    proof_done(engine);
     pending_done(&engine->pending);
     places_done(engine);
     folders_done(engine);
@@ -351,13 +353,16 @@ int engine_start(Engine *engine)
  */
 int engine_reconfigure(Engine *engine, const Config *config)
 {
+    const Config *old = engine->config;
     int r;
 
     engine->config = config;
-    set_waits(engine);
     r = rules_build(engine);
-    if (r < 0)
+    if (r < 0) {
+        engine->config = old;
         return error_trace(r);
+    }
+    set_waits(engine);
     if (engine->running)
         reconcile_fired(&engine->reconcile_timer);
     return 0;

@@ -6,8 +6,6 @@
  * read before. Both happen on the store's thread, since a library may have 100,000 folders; the
  * loop gets the differences: what is new, what is gone, what is being imported, and the roots.
  *
- * A root is a registered folder that the scan of no other registered folder leads to.
- *
  * What PictoPy is importing itself (indexing_status) is left alone while it says so, and for a
  * grace period before: such a folder is *held*.
  */
@@ -15,6 +13,7 @@
 #include <string.h>
 
 #include "sync/engine-private.h"
+#include "sync/scope.h"
 #include "util/array.h"
 #include "util/clock.h"
 #include "util/error.h"
@@ -55,6 +54,7 @@ typedef struct FoldersTask {
     FolderRefs always;       /* of now: the ignore globs would hide them */
     char **excluded;
     size_t n_excluded;
+    uint64_t n_problems; /* at the first reading */
 } FoldersTask;
 
 /* ---- comparing: store's thread ---- */
@@ -84,38 +84,23 @@ bool root_is_covered(const char *path, const char *root)
     return strcmp(path, root) == 0 || path_is_below(path, root);
 }
 
-/* Does the scan of a registered folder above lead to this one? 1, 0 or -ENOMEM. */
-static int is_led_to(const FoldersTask *task, const char *path)
+static bool is_folder(const void *owner, const char *path)
 {
-    CLEANUP_FREE char *above = path_parent(path);
-
-    if (strcmp(path, "/") == 0)
-        return 0;
-    while (above && !find(task->now, above)) {
-        char *next;
-
-        if (strcmp(above, "/") == 0 || rules_ignore_directory(task->rules, above))
-            return 0;
-        next = path_parent(above);
-        free(above);
-        above = next;
-    }
-    return above ? 1 : error_trace(-ENOMEM);
+    return find(owner, path) != NULL;
 }
 
 static int sort_row(FoldersTask *task, const SnapshotFolder *folder, const char *status)
 {
     bool is_new = task->before && !find(task->before, folder->path);
-    int led = is_led_to(task, folder->path);
-    int r = led < 0 ? led : 0;
+    int r = 0;
 
-    if (r == 0 && is_new)
+    if (is_new)
         r = refs_add(&task->added, folder);
     if (r == 0 && is_new && strcmp(status, "not_started") == 0)
         r = refs_add(&task->fresh, folder);
     if (r == 0 && strcmp(status, "in_progress") == 0)
         r = refs_add(&task->importing, folder);
-    if (r == 0 && !led)
+    if (r == 0 && !scope_is_covered(task->rules, folder->path, is_folder, task->now))
         r = refs_add(&task->roots, folder);
     if (r == 0 && glob_list_matches(&task->rules->ignore_directories, path_name(folder->path)))
         r = refs_add(&task->always, folder);
@@ -190,6 +175,8 @@ static int folders_work(StoreTask *store_task, Store *store)
     r = store_read_folders(store, &rows);
     if (r == 0 && !task->before && !task->excluded)
         r = store_read_excluded(store, &task->excluded, &task->n_excluded);
+    if (r == 0 && !task->before)
+        (void)store_problem_count(store, &task->n_problems);
     if (r == 0)
         r = compare(task, &rows);
     task->read = r == 0;
@@ -379,6 +366,7 @@ static void take_in(Engine *engine, FoldersTask *task)
     if (!task->before) {
         engine->excluded = STEAL_PTR(task->excluded);
         engine->n_excluded = task->n_excluded;
+        engine->n_problems += task->n_problems;
         task->n_excluded = 0;
     }
     take_added(engine, task);
@@ -483,45 +471,16 @@ static void database_written(FileWatch *watch)
 
 /* ---- rules ---- */
 
-static int add_own(Rules *rules, const char *path, bool parent)
-{
-    CLEANUP_FREE char *above = parent ? path_parent(path) : NULL;
-
-    if (parent && !above)
-        return -ENOMEM;
-    return rules_add_own(rules, parent ? above : path);
-}
-
-/* The backend's own directory of key frames stands beside that of the database. */
-static int add_video_frames(Rules *rules, const char *database)
-{
-    CLEANUP_FREE char *dir = path_parent(database);
-    CLEANUP_FREE char *data = dir ? path_parent(dir) : NULL;
-    CLEANUP_FREE char *frames = data ? path_join(data, "video_frames") : NULL;
-
-    return frames ? rules_add_own(rules, frames) : -ENOMEM;
-}
-
 /* rules_build() - put the rules together anew; scans under way keep the older ones */
 int rules_build(Engine *engine)
 {
-    const Config *config = engine->config;
     Rules *rules;
-    int r = rules_new(config->watch_ignore, config->watch_ignore_files, &rules);
+    int r = scope_rules_new(engine->config, engine->excluded, engine->n_excluded, &rules);
 
     if (r < 0)
         return error_trace(r);
-    r = add_own(rules, config->database_path, true);
-    if (r == 0)
-        r = add_own(rules, config->thumbnails_directory, false);
-    if (r == 0)
-        r = add_own(rules, config->state_directory, false);
-    if (r == 0)
-        r = add_video_frames(rules, config->database_path);
     for (size_t i = 0; r == 0 && i < engine->n_always; i++)
-        r = rules_add_always(rules, engine->always[i]);
-    for (size_t i = 0; r == 0 && i < engine->n_excluded; i++)
-        r = rules_add_excluded(rules, engine->excluded[i]);
+        r = scope_rules_add_folder(rules, engine->always[i]);
     if (r < 0) {
         (void)rules_unref(rules);
         return error_trace(r);

@@ -4,11 +4,13 @@
  * A slice of a scan brings the listings of some directories. Here the store's thread compares them
  * with the rows, and every name that differs becomes a pending change.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sync/engine-private.h"
 #include "util/clock.h"
+#include "util/error.h"
 #include "util/log.h"
 
 typedef struct Join {
@@ -38,11 +40,41 @@ static int join_directory(JoinDirectory *directory, Store *store)
 
     if (r != 0)
         return r;
-    r = reconcile_directory(directory->listing, &directory->rows, directory->is_root, knows_inode,
-                            store, &directory->result);
+    r = reconcile_directory(directory->listing, &directory->rows, directory->volume_proven,
+                            knows_inode, store, &directory->result);
     if (r < 0)
         return r;
     return 0;
+}
+
+/* The stamps of all directories in one call: each is a small write to the state database. */
+static int write_stamps(Join *join, Store *store)
+{
+    CLEANUP_FREE StoreOp *stamps = NULL;
+    size_t count = 0;
+    size_t n = 0;
+    int r;
+
+    for (size_t i = 0; i < join->count; i++)
+        count += join->directories[i].result.n_stamps;
+    if (count == 0)
+        return 0;
+    stamps = calloc(count, sizeof(*stamps));
+    if (!stamps)
+        return error_trace(-ENOMEM);
+    for (size_t i = 0; i < join->count; i++) {
+        ReconcileResult *result = &join->directories[i].result;
+
+        /* Moved out: the results no longer own them. */
+        if (result->n_stamps > 0)
+            memcpy(&stamps[n], result->stamps, result->n_stamps * sizeof(*stamps));
+        n += result->n_stamps;
+        result->n_stamps = 0;
+    }
+    r = store_write(store, stamps, count);
+    for (size_t i = 0; i < count; i++)
+        store_op_done(&stamps[i]);
+    return r < 0 ? error_trace(r) : 0; /* those not written are adopted by a later scan */
 }
 
 /* Store's thread. A join that found the database locked goes on where it stopped. */
@@ -63,13 +95,7 @@ static int join_work(StoreTask *task, Store *store)
         }
     }
     store_read_end(store);
-    for (size_t i = 0; r == 0 && i < join->count; i++) {
-        ReconcileResult *result = &join->directories[i].result;
-
-        if (result->n_stamps > 0)
-            (void)store_write(store, result->stamps, result->n_stamps);
-    }
-    return r;
+    return r == 0 ? write_stamps(join, store) : r;
 }
 
 static void join_free(Join *join)
@@ -92,7 +118,10 @@ static void join_apply(Engine *engine, JoinDirectory *directory)
     ReconcileResult *result = &directory->result;
 
     engine->counters.files_unchanged += result->n_unchanged;
-    if (directory->node->detached || result->verdict != RECONCILE_VERDICT_TRUSTED)
+    if (directory->node->detached)
+        return;
+    place_prove(engine, directory->node, directory->listing->volume, result);
+    if (result->verdict != RECONCILE_VERDICT_TRUSTED)
         return;
     if (result->folder_differs) {
         Write *write = batch_new(STORE_OP_FOLDER_ENSURE, directory->node, "");
@@ -128,7 +157,7 @@ static void joined(StoreTask *task)
 
         join_apply(engine, directory);
         if (directory->listing->id == 1)
-            trusted = directory->result.verdict == RECONCILE_VERDICT_TRUSTED;
+            trusted = directory->result.verdict != RECONCILE_VERDICT_FOREIGN;
     }
     join_free(join);
     scan_joined(scan, ok, trusted);

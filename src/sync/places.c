@@ -94,6 +94,8 @@ int root_set_real_path(Root *root, const char *real_path)
 
     if (!copy)
         return error_trace(-ENOMEM);
+    if (root->unsure || root->state != ROOT_STATE_ONLINE)
+        root->place.proven = false;
     free(root->real_path);
     root->real_path = copy;
     root->unsure = false;

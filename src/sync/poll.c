@@ -145,6 +145,23 @@ static void sweep(Engine *engine)
     }
 }
 
+/* poll_forget_below() - a root goes offline: what could not be read there is no problem any more */
+void poll_forget_below(Engine *engine, Node *top)
+{
+    LIST_FOREACH_SAFE (link, tmp, &engine->polled) {
+        PolledNode *polled = CONTAINER_OF(link, PolledNode, link);
+        Node *node = polled->node;
+        CLEANUP_FREE char *path = NULL;
+
+        if (!node_is_within(node, top))
+            continue;
+        path = node->unreadable ? node_path_new(node) : NULL;
+        if (path)
+            engine_problem_clear(engine, path);
+        polled_free(engine, polled);
+    }
+}
+
 static bool is_below_polled(const Node *node)
 {
     for (node = node->parent; node; node = node->parent)

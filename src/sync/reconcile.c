@@ -7,9 +7,10 @@
  *
  * Absence must be proven. A listing that failed half-way proves nothing, and neither does one of
  * another file system at the same place: a drive that is not plugged in leaves an empty mount point
- * behind. The volume that a folder was last listed on is known; when another one stands in its
- * place, it counts as the same library only if at least one name in it is what the rows say
- * (identifiers of file systems change for innocent reasons too, see directory_volume()).
+ * behind, and another card may be in the reader. The volume that a folder was last listed on is
+ * known. When another one stands in its place it may still be the same (identifiers change for
+ * innocent reasons too, see directory_volume()): that is proven by one file that is what its row
+ * says, for the whole file system. Until one is found, no row of it goes.
  */
 #include "sync/reconcile.h"
 
@@ -94,7 +95,7 @@ static int compare_file(ReconcileResult *result, const StoreDirectory *rows, Lis
     return 0;
 }
 
-static bool has_match(const Listing *listing, const StoreDirectory *rows)
+static bool has_same_file(const Listing *listing, const StoreDirectory *rows)
 {
     for (size_t i = 0, k = 0; i < listing->n_files && k < rows->n_entries;) {
         int order = strcmp(listing->files[i].name, rows->entries[k].name);
@@ -104,6 +105,12 @@ static bool has_match(const Listing *listing, const StoreDirectory *rows)
         i += order <= 0;
         k += order >= 0;
     }
+    return false;
+}
+
+/* Every camera's card has a DCIM: a name alone proves nothing, but is worth looking below. */
+static bool has_same_child(const Listing *listing, const StoreDirectory *rows)
+{
     for (size_t i = 0, k = 0; i < listing->n_children && k < rows->n_children;) {
         int order = strcmp(listing->children[i], rows->children[k]);
 
@@ -115,16 +122,19 @@ static bool has_match(const Listing *listing, const StoreDirectory *rows)
     return false;
 }
 
-static ReconcileVerdict judge(const Listing *listing, const StoreDirectory *rows, bool is_root)
+static void judge(ReconcileResult *result, const Listing *listing, const StoreDirectory *rows,
+                  bool volume_proven)
 {
     bool has_rows = rows->n_entries > 0 || rows->n_children > 0;
-    bool other = rows->has_volume && rows->volume != listing->volume;
-    bool unknown_and_empty =
-        !rows->has_volume && is_root && listing->n_files == 0 && listing->n_children == 0;
+    bool same = rows->has_volume && rows->volume == listing->volume;
+    bool empty = listing->n_files == 0 && listing->n_children == 0;
 
-    if (has_rows && (other || unknown_and_empty) && !has_match(listing, rows))
-        return RECONCILE_VERDICT_FOREIGN;
-    return RECONCILE_VERDICT_TRUSTED;
+    result->verdict = RECONCILE_VERDICT_TRUSTED;
+    result->proves_volume = has_rows && (same || has_same_file(listing, rows));
+    if (!has_rows || result->proves_volume || volume_proven || (!rows->has_volume && !empty))
+        return;
+    result->verdict =
+        has_same_child(listing, rows) ? RECONCILE_VERDICT_UNPROVEN : RECONCILE_VERDICT_FOREIGN;
 }
 
 static int compare_files(ReconcileResult *result, const Listing *listing,
@@ -176,13 +186,13 @@ static int compare_children(ReconcileResult *result, const Listing *listing,
 
 /*
  * reconcile_directory() - compare the listing of a directory with its rows
- * @is_root: a registered folder without a registered parent
+ * @volume_proven: another directory on this file system has proven it to be the right one
  * @knows_inode: asked when size and time agree and the inode does not
  *
  * The names in the result are borrowed from listing and rows. Store thread (knows_inode reads the
  * state database). 0 or -ENOMEM.
  */
-int reconcile_directory(const Listing *listing, const StoreDirectory *rows, bool is_root,
+int reconcile_directory(const Listing *listing, const StoreDirectory *rows, bool volume_proven,
                         ReconcileKnowsInode knows_inode, void *context, ReconcileResult *ret_result)
 {
     ReconcileResult result = {0};
@@ -192,7 +202,7 @@ int reconcile_directory(const Listing *listing, const StoreDirectory *rows, bool
         *ret_result = result;
         return 0;
     }
-    result.verdict = judge(listing, rows, is_root);
+    judge(&result, listing, rows, volume_proven);
     if (result.verdict == RECONCILE_VERDICT_TRUSTED) {
         result.folder_differs = !rows->folder_id || rows->folder_mtime != listing->mtime ||
                                 !rows->has_volume || rows->volume != listing->volume;

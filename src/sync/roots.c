@@ -71,6 +71,8 @@ static void root_free(Root *root)
 static void root_unwatch(Root *root)
 {
     if (root->node)
+        poll_forget_below(root->engine, root->node);
+    if (root->node)
         tree_remove(root->engine->tree, root->node);
     root->node = NULL;
     root->watched = false;

@@ -87,8 +87,11 @@ static void take_listings(Scan *scan)
             continue;
         }
         tell_bad_names(scan->engine, path, listing);
-        directories[count++] = (JoinDirectory){
-            .node = node_ref(node), .path = path, .listing = listing, .is_root = node->is_root};
+        directories[count++] =
+            (JoinDirectory){.node = node_ref(node),
+                            .path = path,
+                            .listing = listing,
+                            .volume_proven = place_is_proven(scan->engine, node, listing->volume)};
     }
     if (count > 0)
         join_start(scan, directories, count);
@@ -123,6 +126,7 @@ static void scan_end(Scan *scan)
     if (list_is_empty(&engine->scans)) {
         watcher_drop_orphans(engine->watcher);
         limits_tell(engine);
+        places_judge(engine);
     }
     if (root) {
         root->scan = NULL;
@@ -187,6 +191,7 @@ static void take_real_path(Scan *scan)
                                : CONTAINER_OF(list_first(&scan->walk.listings), Listing, link);
     Root *root = scan->root;
 
+    scan->start_error = first ? first->error : 0;
     if (!first || first->id != 1 || root->gone || root_set_real_path(root, first->real_path) < 0)
         return;
     (void)volume_release(scan->volume);
@@ -199,10 +204,10 @@ static void take_real_path(Scan *scan)
 static void start_without_verdict(Scan *scan)
 {
     Root *root = scan->root;
-    bool readable = root->node && !root->node->unreadable;
+    bool readable = root->node && scan->start_error == 0;
 
     if (scan->walk.start_error == 0 && !root->doubted)
-        root_scanned(root, readable, root->node ? 0 : ENOENT);
+        root_scanned(root, readable, scan->start_error);
     start_is_over(scan, readable);
 }
 

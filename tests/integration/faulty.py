@@ -3,8 +3,6 @@
 import os
 import subprocess
 
-import pytest
-
 import harness
 
 PROGRAM = os.path.join(os.environ.get("PICTOPY_SYNC_BUILD") or os.path.dirname(harness.BINARY),
@@ -34,20 +32,3 @@ class Faulty:
             self.process.kill()
         subprocess.run(["umount", "-l", self.point], check=False, stderr=subprocess.DEVNULL)
 
-
-@pytest.fixture
-def faulty(request):
-    """Makes Faulty()s, and unmounts them before their library is removed."""
-    if not os.access(PROGRAM, os.X_OK):
-        pytest.skip("built without libfuse3: no fuse-fault")
-    if not os.path.exists("/dev/fuse") or os.geteuid() != 0:
-        pytest.skip("needs root and /dev/fuse")
-    made = []
-
-    def make(*args):
-        made.append(Faulty(*args))
-        return made[-1]
-
-    yield make
-    for item in made:
-        item.close()

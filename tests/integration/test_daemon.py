@@ -2,7 +2,6 @@
 
 import configparser
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -468,25 +467,6 @@ def test_root_away_and_back_while_running(library):
     assert lib.identity("r/z.jpg") == before["r/a.jpg"]
     lib.photo("r/e.jpg")
     lib.expect(names | {"r/e.jpg"})
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_CLONE_NEWNS = 0x00020000
-
-
-@pytest.fixture
-def own_mounts():
-    """This process gets a mount namespace of its own for one test."""
-    before = os.open("/proc/self/ns/mnt", os.O_RDONLY)
-    cwd = os.getcwd()
-    if _libc.unshare(_CLONE_NEWNS) != 0:
-        os.close(before)
-        pytest.skip("needs root and a mount namespace of its own")
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-    yield
-    assert _libc.setns(before, _CLONE_NEWNS) == 0
-    os.chdir(cwd)
-    os.close(before)
 
 
 @pytest.mark.parametrize("how", ["while running", "while stopped"])

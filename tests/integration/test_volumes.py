@@ -9,11 +9,7 @@ import time
 import pytest
 
 import harness
-from faulty import faulty  # noqa: F401  a fixture
 from harness import scaled, wait_for
-from test_daemon import own_mounts  # noqa: F401  a fixture
-
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def report(capsys, text):
@@ -33,7 +29,7 @@ HANGS = {
 
 
 @pytest.mark.parametrize("what", HANGS)
-def test_hung_volume_stalls_only_itself(library, faulty, capsys, what):  # noqa: F811
+def test_hung_volume_stalls_only_itself(library, faulty, capsys, what):
     """One of three roots hangs: the others are in step at once, probes answer, a stop is short."""
     lib = library(roots=("a", "b", "far"), settings={"watch.hung_after": "300ms"})
     sick = faulty(lib, "backing", "far")
@@ -81,7 +77,7 @@ def test_hung_volume_stalls_only_itself(library, faulty, capsys, what):  # noqa:
 
 
 @pytest.mark.parametrize("what", ["readdir", "lstat", "open"])
-def test_start_while_a_volume_hangs(library, faulty, what):  # noqa: F811
+def test_start_while_a_volume_hangs(library, faulty, what):
     """Ready without it, and all of it in step when it answers."""
     lib = library(roots=("a", "far"), settings={"watch.hung_after": "300ms"})
     sick = faulty(lib, "backing", "far")
@@ -92,12 +88,13 @@ def test_start_while_a_volume_hangs(library, faulty, what):  # noqa: F811
     lib.start(settle=False)
     lib.daemon.wait_line("^notice: ready", timeout=20)
     wait_for("the other root is in step", lambda: lib.row("a/x.jpg"))
+    lib.daemon.wait_line("does not answer", timeout=20)
     sick.tell("clear")
     lib.daemon.wait_line("answers again", timeout=20)
     lib.expect(names)
 
 
-def test_stop_while_a_volume_hangs(library, faulty):  # noqa: F811
+def test_stop_while_a_volume_hangs(library, faulty):
     """The process cannot end before the kernel lets its thread go, but it lets go of all it has: a
     new one starts at once."""
     lib = library(roots=("a", "far"), settings={"watch.hung_after": "300ms"})
@@ -124,7 +121,7 @@ def test_stop_while_a_volume_hangs(library, faulty):  # noqa: F811
 # ---- a volume that fails ----
 
 @pytest.mark.parametrize("operations", ["readdir", "getattr", "opendir", "open", "read", "all"])
-def test_io_errors_delete_nothing(library, faulty, operations):  # noqa: F811
+def test_io_errors_delete_nothing(library, faulty, operations):
     lib = library(roots=("far",), settings={"watch.poll_interval": "200ms"})
     sick = faulty(lib, "backing", "far")
     names = [f"far/d{i % 5}/{i}.jpg" for i in range(200)]
@@ -189,7 +186,7 @@ def _covered(drive):
 
 @pytest.mark.parametrize("where", ["root", "inside"])
 @pytest.mark.parametrize("how", ["empty mount point", "another file system", "mounted over"])
-def test_volume_away_at_random_moments_of_an_import(own_mounts, library, capsys,  # noqa: F811
+def test_volume_away_at_random_moments_of_an_import(own_mounts, library, capsys,
                                                     how, where):
     """Not one row deleted, ids kept, nothing decoded twice, all in step at the end."""
     seed = int(os.environ.get("PICTOPY_TEST_SEED") or random.randrange(10**6))

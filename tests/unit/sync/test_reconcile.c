@@ -45,7 +45,7 @@ static bool knows_inode(void *context, const FileStamp *stamp, const char *id)
 }
 
 static ReconcileResult run(ListedFile *files, size_t n_files, StoreEntry *entries, size_t n_entries,
-                           uint64_t volume, bool is_root)
+                           uint64_t volume, bool proven)
 {
     static char folder[] = "folder";
     Listing listing = {.files = files, .n_files = n_files, .volume = volume, .mtime = 5};
@@ -57,7 +57,7 @@ static ReconcileResult run(ListedFile *files, size_t n_files, StoreEntry *entrie
                            .n_entries = n_entries};
     ReconcileResult result;
 
-    assert_int_equal(reconcile_directory(&listing, &rows, is_root, knows_inode, NULL, &result), 0);
+    assert_int_equal(reconcile_directory(&listing, &rows, proven, knows_inode, NULL, &result), 0);
     return result;
 }
 
@@ -158,13 +158,37 @@ static void test_another_file_system_proves_nothing(void **state)
     assert_true(result.folder_differs);
     reconcile_result_done(&result);
     /* The right file system: empty means empty. */
-    result = run(NULL, 0, entries, 1, VOLUME, true);
+    result = run(NULL, 0, entries, 1, VOLUME, false);
     assert_int_equal(result.verdict, RECONCILE_VERDICT_TRUSTED);
+    assert_true(result.proves_volume);
     assert_int_equal(result.n_names, 1);
     reconcile_result_done(&result);
-    /* Not known, a root, and empty. */
-    result = run(NULL, 0, entries, 1, 0, true);
+    /* Another directory of that file system has proven it. */
+    result = run(NULL, 0, entries, 1, VOLUME + 1, true);
+    assert_int_equal(result.verdict, RECONCILE_VERDICT_TRUSTED);
+    assert_false(result.proves_volume);
+    assert_int_equal(result.n_names, 1);
+    reconcile_result_done(&result);
+    /* Not known, and empty. */
+    result = run(NULL, 0, entries, 1, 0, false);
     assert_int_equal(result.verdict, RECONCILE_VERDICT_FOREIGN);
+    reconcile_result_done(&result);
+}
+
+/* Two memory cards: both have a DCIM with a 100CANON. */
+static void test_names_of_directories_prove_nothing(void **state)
+{
+    char *on_disk[] = {names[0]};
+    char *with_rows[] = {names[0], names[3]};
+    Listing listing = {.children = on_disk, .n_children = 1, .volume = VOLUME + 1};
+    StoreDirectory rows = {
+        .has_volume = true, .volume = VOLUME, .children = with_rows, .n_children = 2};
+    ReconcileResult result;
+
+    (void)state;
+    assert_int_equal(reconcile_directory(&listing, &rows, false, knows_inode, NULL, &result), 0);
+    assert_int_equal(result.verdict, RECONCILE_VERDICT_UNPROVEN);
+    assert_int_equal(result.n_names, 0);
     reconcile_result_done(&result);
 }
 
@@ -207,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_missing_thumbnail_is_a_difference),
         cmocka_unit_test(test_rows_of_the_backend),
         cmocka_unit_test(test_another_file_system_proves_nothing),
+        cmocka_unit_test(test_names_of_directories_prove_nothing),
         cmocka_unit_test(test_failed_listing_proves_nothing),
         cmocka_unit_test(test_children),
     };
