@@ -71,6 +71,8 @@ static void store_task_done(WorkerJob *job)
     StoreTask *task = CONTAINER_OF(job, StoreTask, job);
     Engine *engine = task->engine;
 
+    if (engine->stopping && task->result > 0)
+        job->cancelled = true; /* it would be kept for a next time that does not come */
     if (!job->cancelled && task->result > 0) {
         database_down(engine, task);
         list_append(&engine->retries, &task->link);

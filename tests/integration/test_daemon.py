@@ -1178,6 +1178,15 @@ def test_signals_end_it_cleanly(library, signo, moment):
     lib.expect(names, sample=50)
 
 
+def test_stop_while_the_database_is_missing(library):
+    """What waits for it is given up, whatever moment it is (the sanitizers count what is lost)."""
+    lib = library(roots=())
+    os.unlink(lib.database)
+    for _ in range(10):
+        lib.start(settle=False)
+        lib.stop()
+
+
 def test_shutdown_request_ends_it(library):
     lib = library(roots=("r",))
     lib.photo("r/a.jpg")
