@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "loop/timer.h"
 #include "util/cleanup.h"
@@ -12,6 +13,7 @@ void service_ready(void);         /* READY=1, once */
 void service_status(const char *format, ...) FORMAT_PRINTF(1, 2); /* sent only when it changed */
 void service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC= */
 void service_stopping(void);
+void service_main_pid(pid_t pid);
 void service_extend_timeout(uint64_t us); /* EXTEND_TIMEOUT_USEC= */
 
 /* Feeds the watchdog from the loop, at half of WATCHDOG_USEC. */

@@ -269,6 +269,7 @@ struct Engine {
     bool running; /* between start and stop of the watcher */
     bool ready;
     bool stopping;
+    bool stopped;
     bool snapshot_dirty;
     bool snapshot_published; /* at least once */
     bool progress_dirty;

@@ -41,11 +41,15 @@ typedef struct EngineOptions {
 } EngineOptions;
 
 int engine_create(const EngineOptions *options, Engine **ret_engine);
-/* Stops everything: threads, workers, watches. What was not committed is found again next time. */
+/* Stops everything: threads, workers, watches. What was not committed is found again next time.
+ * False: a thread hangs in the kernel, and the engine must not be freed. */
+bool engine_stop(Engine *engine);
 Engine *engine_free(Engine *engine);
 CLEANUP_DEFINE(Engine *, engine_free)
 int engine_start(Engine *engine);
 
+/* May a thread never come back, on a network mount or one that does not answer already? */
+bool engine_may_hang(const Engine *engine);
 void engine_progress(const Engine *engine, EngineProgress *ret_progress);
 /* Takes up what can change while running: ignore rules, waiting times, thumbnails, levels. */
 int engine_reconfigure(Engine *engine, const Config *config);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "project-config.h"
 #include "service/journal.h"
 #include "service/notify.h"
+#include "service/stand_in.h"
 #include "sync/engine.h"
 #include "util/clock.h"
 #include "util/error.h"
@@ -41,6 +43,8 @@ typedef struct Daemon {
     HttpServer *http;
     SignalSource signals;
     Watchdog watchdog;
+    StandIn stand_in;
+    const char *program;
     Timer extend;
     Timer progress_timer;
     ProgressView view;
@@ -114,6 +118,8 @@ static void progress_changed(Engine *engine, void *owner)
             say_ready(daemon, &progress);
         }
     }
+    if (engine_may_hang(engine))
+        stand_in_start(&daemon->stand_in, daemon->loop, daemon->program);
     if (!timer_is_armed(&daemon->progress_timer))
         (void)timer_arm_in(&daemon->progress_timer, 200 * CLOCK_US_PER_MS);
 }
@@ -273,7 +279,22 @@ static void close_locks(Daemon *daemon)
         (void)close(daemon->claim_fd);
 }
 
-static void stop(Daemon *daemon)
+/*
+ * Ends this process though the kernel holds one of its threads on a dead mount. It will not be gone
+ * before the mount answers, but all that another one would miss is given back now: descriptors with
+ * their locks, the watches, the place in the service manager's eyes.
+ */
+static _Noreturn void leave_thread_behind(Daemon *daemon, int code)
+{
+    close_locks(daemon);
+    log_event(LOG_LEVEL_NOTICE, LOG_EVENT_STOPPED, NULL, NULL,
+              "stopped; the kernel keeps a thread until a file system answers");
+    stand_in_done(&daemon->stand_in, code);
+    (void)close_range(STDERR_FILENO + 1, UINT_MAX, 0);
+    _exit(code);
+}
+
+static void stop(Daemon *daemon, int code)
 {
     if (daemon->loop)
         service_stopping();
@@ -281,6 +302,8 @@ static void stop(Daemon *daemon)
     if (daemon->mailbox)
         mailbox_close(daemon->mailbox);
     daemon->http = http_server_free(daemon->http);
+    if (daemon->engine && !engine_stop(daemon->engine))
+        leave_thread_behind(daemon, code);
     daemon->engine = engine_free(daemon->engine);
     if (daemon->timers) {
         timer_disarm(&daemon->extend);
@@ -288,6 +311,7 @@ static void stop(Daemon *daemon)
         watchdog_done(&daemon->watchdog);
     }
     daemon->mailbox = mailbox_free(daemon->mailbox);
+    stand_in_done(&daemon->stand_in, code);
     signal_source_done(&daemon->signals);
     daemon->snapshots = snapshot_box_free(daemon->snapshots);
     daemon->timers = timers_free(daemon->timers);
@@ -318,6 +342,8 @@ static void raise_file_limit(void)
 int daemon_run(const ConfigSources *sources, Config *config, const char *program)
 {
     Daemon daemon = {.sources = sources,
+                     .program = program,
+                     .stand_in = {.socket = -1},
                      .config = config,
                      .initial = config,
                      .lock_fd = -1,
@@ -347,7 +373,7 @@ int daemon_run(const ConfigSources *sources, Config *config, const char *program
     if (r == 0)
         r = loop_run(daemon.loop);
     progress_clear(&daemon.view);
-    stop(&daemon);
+    stop(&daemon, r == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
     the_daemon = NULL;
     if (r == 0)
         log_event(LOG_LEVEL_NOTICE, LOG_EVENT_STOPPED, NULL, NULL, "stopped");

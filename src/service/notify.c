@@ -105,6 +105,18 @@ void service_stopping(void)
     notify("STOPPING=1");
 }
 
+/* service_main_pid() - MAINPID=: another process is the main one from now on */
+void service_main_pid(pid_t pid)
+{
+    CLEANUP_FREE char *state = NULL;
+
+    if (asprintf(&state, "MAINPID=%ld", (long)pid) < 0) {
+        state = NULL;
+        return;
+    }
+    notify(state);
+}
+
 /* service_extend_timeout() - the start (or stop) may take that much longer from now, microseconds
  */
 void service_extend_timeout(uint64_t us)

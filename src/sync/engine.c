@@ -286,14 +286,20 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     return 0;
 }
 
-/* engine_free() - stop and free; waits some seconds at most for threads that do not answer */
-Engine *engine_free(Engine *engine)
+/*
+ * engine_stop() - end everything that runs: threads, workers, watches
+ *
+ * Waits some seconds at most. False: a thread hangs in the kernel, on a dead mount. It may still
+ * use what it was given whenever the mount answers, so the engine must not be freed: it is left to
+ * the end of the process.
+ */
+bool engine_stop(Engine *engine)
 {
     bool store_ended = true;
     unsigned left;
 
-    if (!engine)
-        return NULL;
+    if (engine->stopped)
+        return true;
     engine->stopping = true;
     if (engine->watcher)
         engine_watch_stop(engine);
@@ -304,12 +310,18 @@ Engine *engine_free(Engine *engine)
     tasks_cancel(engine);
     if (engine->store_worker)
         store_ended = worker_free(engine->store_worker, THREAD_STOP * 2);
-    if (left > 0 || !store_ended) {
-        /* A thread that hangs in the kernel still uses what it was given: leave it all to the
-         * end of the process. */
-        log_warning("%u volume(s) do not answer; leaving their threads behind", left);
+    if (left > 0 || !store_ended)
+        log_warning("%s: leaving threads behind",
+                    store_ended ? "a volume does not answer" : "the database does not answer");
+    engine->stopped = left == 0 && store_ended;
+    return engine->stopped;
+}
+
+/* engine_free() - stop and free; what engine_stop() had to leave behind stays. Returns NULL */
+Engine *engine_free(Engine *engine)
+{
+    if (!engine || !engine_stop(engine))
         return NULL;
-    }
     scans_abort(engine);
     batch_clear(engine);
     moves_clear(engine);
@@ -366,6 +378,14 @@ int engine_reconfigure(Engine *engine, const Config *config)
     if (engine->running)
         reconcile_fired(&engine->reconcile_timer);
     return 0;
+}
+
+bool engine_may_hang(const Engine *engine)
+{
+    LIST_FOREACH (link, &engine->volumes.list)
+        if (CONTAINER_OF(link, Volume, link)->kind == MOUNT_KIND_REMOTE)
+            return true;
+    return engine->n_hung > 0;
 }
 
 void engine_progress(const Engine *engine, EngineProgress *ret_progress)

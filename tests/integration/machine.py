@@ -38,8 +38,9 @@ def die_with_parent():
 class Machine:
     """Boots on entry, is gone on exit. `root` is its file system, seen from outside."""
 
-    def __init__(self, build):
+    def __init__(self, build, binds=()):
         self.build = build
+        self.binds = list(binds)  # "outside:inside"
         self.base = tempfile.mkdtemp(prefix="pictopy-sync-machine-", dir="/var/tmp")
         self.root = os.path.join(self.base, "root")
         self.log = os.path.join(self.base, "console.log")
@@ -113,6 +114,7 @@ class Machine:
             # mlock(2) as on any machine; libraries of libavformat complain without it.
             "--system-call-filter=@memlock",
             f"--bind-ro={self.installed}/usr/local:/usr/local",
+            *("--bind=" + bind for bind in self.binds),
             "systemd.unit=multi-user.target",
         ]
         with open(self.log, "wb") as log:

@@ -225,3 +225,33 @@ def test_journal_finds_a_change_by_its_folder(service):
         if entry.get("PICTOPY_PATH") == PHOTOS + "/Trip 1/renamed.jpg"])
     assert entries[-1]["MESSAGE_ID"]
     assert entries[-1]["_SYSTEMD_UNIT"] == UNIT
+
+
+def test_stop_while_a_volume_hangs(library, faulty):
+    """A stop takes less than 5 s, is a success, and the next start works at once."""
+    lib = library(roots=())
+    sick = faulty(lib, "backing", "far")
+    with Service(BUILD, [sick.point + ":" + PHOTOS + "/far"]) as booted:
+        booted.add_photos(3, PHOTOS)
+        subprocess.run([BUILD + "/sample-photos", sick.point, "2"], check=True)
+        booted.drop_in("[Service]\nEnvironment=PICTOPY_SYNC_WATCH_HUNG_AFTER=300ms\n")
+        booted.init()
+        booted.start()
+        booted.settle()
+        assert booted.sql("SELECT count(*) FROM images") == [[5]]
+        sick.tell("hang all")
+        booted.run("/usr/bin/python3", "-c",
+                   "import urllib.request as u; u.urlopen(u.Request("
+                   "'http://localhost:52124/watcher/rescan', method='POST'))")
+        sick.tell("wait 1")
+        began = time.monotonic()
+        booted.run("systemctl", "stop", UNIT)
+        took = time.monotonic() - began
+        assert took < 5 * harness.PATIENCE, f"{took:.1f} s"
+        assert booted.show(UNIT, "Result") == "success"
+        assert booted.show(UNIT, "ActiveState") == "inactive"
+        booted.start()
+        assert booted.show(UNIT, "ActiveState") == "active"
+        sick.tell("clear")
+        booted.settle()
+        assert booted.sql("SELECT count(*) FROM images") == [[5]]
