@@ -20,6 +20,7 @@
 #include "daemon/progress.h"
 #include "http/server.h"
 #include "loop/signal.h"
+#include "loop/spawner.h"
 #include "project-config.h"
 #include "service/journal.h"
 #include "service/notify.h"
@@ -247,6 +248,8 @@ static int start(Daemon *daemon, const char *program)
 {
     int r = signal_block();
 
+    if (r == 0)
+        r = spawner_init();
     if (r == 0)
         r = loop_create(&daemon->loop);
     if (r == 0)

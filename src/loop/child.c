@@ -1,64 +1,20 @@
 /*
  * Child processes. A child gets one descriptor to talk through and nothing else of the daemon: no
- * other descriptors, no blocked or ignored signals. It dies with the thread that started it, since
- * PR_SET_PDEATHSIG means that thread and not the process (prctl(2)): so child_spawn() belongs in
- * the loop's thread, which lives as long as the daemon.
+ * other descriptors, no blocked or ignored signals. It dies with the daemon.
  */
 
 #include "loop/child.h"
 
 #include <assert.h>
-#include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "loop/spawner.h"
 #include "util/error.h"
 
-#define CHILD_FD        3
-#define CHILD_EXIT_EXEC 127 /* as a shell's */
-#define CHILD_REAP_MS   100
-
-/* Everything the child needs between fork and exec, prepared by the parent. */
-typedef struct ChildStart {
-    const char *path;
-    char *const *argv;
-    int fd;
-    int null;
-    pid_t parent;
-} ChildStart;
-
-/*
- * In the child. The daemon has other threads, whose locks may be held for ever in this copy of its
- * memory: only async-signal-safe calls are allowed until exec (signal-safety(7)).
- */
-static _Noreturn void child_exec(const ChildStart *start)
-{
-    struct sigaction plain = {.sa_handler = SIG_DFL};
-    sigset_t none;
-    int fd;
-
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != start->parent)
-        _exit(CHILD_EXIT_EXEC); /* the parent died before the call */
-    for (int signo = 1; signo < NSIG; signo++)
-        (void)sigaction(signo, &plain, NULL); /* refused for SIGKILL, SIGSTOP and libc's own */
-    /* Above the places that are filled next; without CLOEXEC. */
-    fd = start->fd < 0 ? -1 : fcntl(start->fd, F_DUPFD, CHILD_FD + 1);
-    if (dup2(start->null, STDIN_FILENO) < 0 || dup2(start->null, STDOUT_FILENO) < 0)
-        _exit(CHILD_EXIT_EXEC);
-    if (start->fd >= 0 && dup2(fd, CHILD_FD) < 0)
-        _exit(CHILD_EXIT_EXEC);
-    if (close_range(start->fd >= 0 ? CHILD_FD + 1 : CHILD_FD, ~0U, 0) < 0)
-        _exit(CHILD_EXIT_EXEC);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)execv(start->path, start->argv);
-    _exit(CHILD_EXIT_EXEC);
-}
+#define CHILD_REAP_MS 100
 
 static void child_forget(Child *child)
 {
@@ -81,24 +37,6 @@ static void child_dispatch(LoopSource *source, uint32_t events UNUSED)
     child->exited(child, status);
 }
 
-/* Forks with all signals blocked, so that no handler of the parent runs in the child. */
-static pid_t child_fork(const ChildStart *start)
-{
-    sigset_t all, old;
-    pid_t pid;
-    int saved;
-
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, &old);
-    pid = fork();
-    if (pid == 0)
-        child_exec(start);
-    saved = errno;
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    errno = saved;
-    return pid;
-}
-
 /*
  * child_spawn() - start a program
  * @child: zeroed, or used before and not running; the owner's
@@ -115,19 +53,14 @@ static pid_t child_fork(const ChildStart *start)
 int child_spawn(Child *child, Loop *loop, const char *path, char *const argv[], int fd,
                 void (*exited)(Child *child, int status))
 {
-    CLEANUP_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    ChildStart start = {.path = path, .argv = argv, .fd = fd, .null = null, .parent = getpid()};
+    pid_t pid;
     int r;
 
     assert(child->pid == 0);
-    if (null < 0)
-        return error_errno();
-    *child = (Child){.pidfd = -1, .exited = exited};
-    child->pid = child_fork(&start);
-    if (child->pid < 0) {
-        child->pid = 0;
-        return error_errno();
-    }
+    pid = spawner_spawn(path, argv, fd);
+    if (pid < 0)
+        return error_trace(pid);
+    *child = (Child){.pid = pid, .pidfd = -1, .exited = exited};
     /* Only this module waits for it, so the number cannot belong to another process. */
     child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
     r = child->pidfd < 0 ? -errno
