@@ -14,7 +14,7 @@
 
 static const char *const op_names[FAULT_N] = {
     "getattr", "opendir", "readdir", "open",    "read",   "write", "create",
-    "mkdir",   "remove",  "rename",  "setattr", "statfs", "sync",
+    "mkdir",   "remove",  "rename",  "setattr", "statfs", "sync",  "flush",
 };
 
 typedef struct Rule {

@@ -17,6 +17,7 @@ typedef enum FaultOp {
     FAULT_SETATTR,
     FAULT_STATFS,
     FAULT_SYNC,
+    FAULT_FLUSH,
     FAULT_N,
 } FaultOp;
 

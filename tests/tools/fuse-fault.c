@@ -17,11 +17,12 @@
  *
  * OPS are names with commas between: getattr (lstat and the lookup of a name), opendir, readdir
  * (one request for each few kilobytes of names), open, read, write, create (files and links),
- * mkdir, remove (unlink, rmdir), rename, setattr (chmod, chown, truncate, utimens), statfs, sync;
- * or `all`. GLOB is matched with the path below MOUNTPOINT, which begins with a slash (`/` is
- * MOUNTPOINT itself); `*` matches slashes too; an open file counts by the path that it was opened
- * by. after=N: the first N requests that match are let through; times=N: only as many are broken.
- * Of several rules that match a request the oldest counts.
+ * mkdir, remove (unlink, rmdir), rename, setattr (chmod, chown, truncate, utimens), statfs, sync,
+ * flush (close of a file, by each process that has it open); or `all`. GLOB is matched with the
+ * path below MOUNTPOINT, which begins with a slash (`/` is MOUNTPOINT itself); `*` matches slashes
+ * too; an open file counts by the path that it was opened by. after=N: the first N requests that
+ * match are let through; times=N: only as many are broken. Of several rules that match a request
+ * the oldest counts.
  *
  * A process that waits for a hung request is in uninterruptible sleep (state D) and not even
  * SIGKILL ends it, as on a dead disk. Reading through the page cache is the exception: --direct-io
@@ -180,6 +181,13 @@ static int ff_create(const char *path, mode_t mode, struct fuse_file_info *fi)
     int r = faults_gate(FAULT_CREATE, path);
 
     return r < 0 ? r : handle_open(openat(backing, below(path), open_flags(fi), mode), path, fi);
+}
+
+/* Asked by close(2), also after mere reading. */
+static int ff_flush(const char *path, struct fuse_file_info *fi)
+{
+    (void)path;
+    return faults_gate(FAULT_FLUSH, handle_of(fi)->path);
 }
 
 static int ff_release(const char *path, struct fuse_file_info *fi)
@@ -345,6 +353,7 @@ static const struct fuse_operations operations = {
     .releasedir = ff_releasedir,
     .open = ff_open,
     .create = ff_create,
+    .flush = ff_flush,
     .release = ff_release,
     .read = ff_read,
     .write = ff_write,
