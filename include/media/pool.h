@@ -22,6 +22,8 @@ struct MediaJob {
     MediaKind kind;
     int fd;         /* the file, O_RDONLY; owned by the job from submit on */
     int sidecar_fd; /* Takeout sidecar, or -1; likewise */
+    bool has_stamp; /* fd is a sealed copy of a file that was in the state stamp */
+    FileStamp stamp;
     void (*done)(MediaJob *job);
 
     /* the answer, valid in done() */

@@ -36,7 +36,15 @@ typedef struct JobMessage {
     uint32_t thumbnail_quality;
     uint64_t max_pixels;
     uint64_t max_file_size;
+    uint32_t has_stamp; /* the file is a sealed copy: the rest is of the original */
+    uint32_t padding;
+    uint64_t dev;
+    uint64_t ino;
+    uint64_t size;
+    int64_t mtime_ns;
 } JobMessage;
+
+FileStamp protocol_job_stamp(const JobMessage *job);
 
 /* MediaFacts without types that have invalid bit patterns (bool, enum): they come from a process
  * that hostile bytes may have taken over. */

@@ -270,6 +270,11 @@ static int send_job(PoolWorker *worker, const MediaJob *job, uint64_t id)
     worker->message.id = id;
     worker->message.kind = job->kind;
     worker->message.has_sidecar = job->sidecar_fd >= 0;
+    worker->message.has_stamp = job->has_stamp;
+    worker->message.dev = job->stamp.dev;
+    worker->message.ino = job->stamp.ino;
+    worker->message.size = job->stamp.size;
+    worker->message.mtime_ns = job->stamp.mtime_ns;
     worker->message.thumbnail_size = options->thumbnail_size;
     worker->message.thumbnail_quality = options->thumbnail_quality;
     worker->message.max_pixels = options->max_pixels;

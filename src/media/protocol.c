@@ -17,7 +17,7 @@
 #include "media/exif.h"
 #include "util/error.h"
 
-#define PROTOCOL_MAGIC UINT32_C(0x504d0001) /* "PM", version 1 */
+#define PROTOCOL_MAGIC UINT32_C(0x504d0002) /* "PM", version 2 */
 
 #define VIDEO_SIDE_MAX  65536u
 #define NUMBER_MAX      1e9 /* seconds, frames a second */
@@ -144,6 +144,12 @@ bool protocol_is_job(const void *message, size_t size, size_t n_fds)
     return n_fds == (job.has_sidecar ? 2u : 1u);
 }
 
+FileStamp protocol_job_stamp(const JobMessage *job)
+{
+    return (FileStamp){
+        .dev = job->dev, .ino = job->ino, .size = job->size, .mtime_ns = job->mtime_ns};
+}
+
 /* protocol_init_answer() - the worker's side; the strings of answer are zero-terminated. */
 void protocol_init_answer(AnswerMessage *message, const JobMessage *job, const MediaAnswer *answer)
 {
@@ -231,6 +237,13 @@ static FileStamp stamp_of(const AnswerMessage *m)
     return (FileStamp){.dev = m->dev, .ino = m->ino, .size = m->size, .mtime_ns = m->mtime_ns};
 }
 
+/* Of a copy it is known what a worker has to say. */
+static bool check_stamp(const AnswerMessage *m, const JobMessage *job)
+{
+    return !job->has_stamp || (m->dev == job->dev && m->ino == job->ino && m->size == job->size &&
+                               m->mtime_ns == job->mtime_ns);
+}
+
 static MediaFacts facts_of(const AnswerMessage *m, const JobMessage *job)
 {
     MediaFacts facts = {
@@ -280,7 +293,7 @@ int protocol_parse_answer(const void *message, size_t size, size_t n_fds, const 
     if (!has_header(message, size, sizeof(m), MESSAGE_ANSWER))
         return PROTOCOL_E_INVALID;
     memcpy(&m, message, sizeof(m));
-    if (m.id != job->id || m.status > MEDIA_STATUS_CHANGED ||
+    if (m.id != job->id || m.status > MEDIA_STATUS_CHANGED || !check_stamp(&m, job) ||
         !is_terminated(m.item_type, sizeof(m.item_type)) ||
         !is_terminated(m.date_created, sizeof(m.date_created)) ||
         !is_terminated(m.error, sizeof(m.error)))

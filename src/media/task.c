@@ -69,8 +69,11 @@ static MediaStatus read_stamp(Task *task, FileStamp *ret_stamp)
 static MediaStatus check_unchanged(Task *task)
 {
     FileStamp now = {0};
-    MediaStatus status = read_stamp(task, &now);
+    MediaStatus status;
 
+    if (task->job->has_stamp) /* whoever made the copy has looked */
+        return MEDIA_STATUS_OK;
+    status = read_stamp(task, &now);
     if (status != MEDIA_STATUS_OK)
         return status;
     if (!file_stamp_same_content(&now, &task->facts.stamp))
@@ -78,7 +81,38 @@ static MediaStatus check_unchanged(Task *task)
     return MEDIA_STATUS_OK;
 }
 
-static MediaStatus read_whole(Task *task, uint8_t **ret_data)
+/* All of a file in memory. */
+typedef struct Content {
+    uint8_t *data;
+    size_t size;
+    bool is_mapped;
+} Content;
+
+static void content_done(Content *content)
+{
+    if (content->is_mapped)
+        (void)munmap(content->data, content->size);
+    else
+        free(content->data);
+}
+
+/* A sealed copy cannot shrink under the reader, which would mean SIGBUS (mmap(2)). */
+static MediaStatus map_whole(Task *task, Content *ret_content)
+{
+    size_t size = (size_t)task->facts.stamp.size;
+    struct stat st;
+    void *data;
+
+    if (fstat(task->fd, &st) < 0 || (uint64_t)st.st_size != size)
+        return media_fail(&task->error, MEDIA_STATUS_UNREADABLE, "not all of it was copied");
+    data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, task->fd, 0);
+    if (data == MAP_FAILED)
+        return fail_read(task, errno);
+    *ret_content = (Content){data, size, true};
+    return MEDIA_STATUS_OK;
+}
+
+static MediaStatus read_whole(Task *task, Content *ret_content)
 {
     size_t size = (size_t)task->facts.stamp.size;
     ByteSource source = {.fd = task->fd, .size = size};
@@ -96,7 +130,7 @@ static MediaStatus read_whole(Task *task, uint8_t **ret_data)
         return status;
     if ((size_t)n < size) /* cut and restored in between, or a file system that lies */
         return media_fail(&task->error, MEDIA_STATUS_CHANGED, "shorter than its size");
-    *ret_data = STEAL_PTR(data);
+    *ret_content = (Content){STEAL_PTR(data), size, false};
     return MEDIA_STATUS_OK;
 }
 
@@ -190,7 +224,7 @@ static MediaStatus read_photo(Task *task)
 {
     const JobMessage *job = task->job;
     PhotoOptions options = {job->thumbnail_size, job->thumbnail_quality, job->max_pixels};
-    CLEANUP_FREE uint8_t *data = NULL;
+    CLEANUP(content_done) Content content = {};
     CLEANUP(photo_done) Photo photo = {};
     ByteSource source = {.fd = -1};
     MediaStatus status;
@@ -198,14 +232,14 @@ static MediaStatus read_photo(Task *task)
     if (task->facts.stamp.size > job->max_file_size)
         return media_fail(&task->error, MEDIA_STATUS_TOO_LARGE, "%" PRIu64 " bytes are too many",
                           task->facts.stamp.size);
-    status = read_whole(task, &data);
+    status = job->has_stamp ? map_whole(task, &content) : read_whole(task, &content);
     if (status != MEDIA_STATUS_OK)
         return status;
-    source.data = data;
-    source.size = task->facts.stamp.size;
+    source.data = content.data;
+    source.size = content.size;
     if (fingerprint_read(&source, &task->facts.fingerprint) < 0)
         return media_fail_memory(&task->error);
-    status = photo_read(data, (size_t)source.size, &options, &photo, &task->error);
+    status = photo_read(content.data, content.size, &options, &photo, &task->error);
     return status == MEDIA_STATUS_OK ? keep_photo(task, &photo) : status;
 }
 
@@ -236,6 +270,8 @@ static MediaStatus read_file(Task *task)
 {
     MediaStatus status = read_stamp(task, &task->facts.stamp);
 
+    if (task->job->has_stamp)
+        task->facts.stamp = protocol_job_stamp(task->job);
     if (status != MEDIA_STATUS_OK)
         return status;
     if (task->facts.stamp.size == 0)

@@ -136,6 +136,28 @@ static void test_photo_refused(void **state)
     REFUSED(memset(m.error, 'x', sizeof(m.error)));
 }
 
+/* Of a sealed copy the pool knows which state of which file it is, in failures too. */
+static void test_stamp_of_copy(void **state)
+{
+    JobMessage job = make_job(MEDIA_KIND_PHOTO);
+    AnswerMessage m = make_photo_answer();
+    MediaAnswer answer;
+
+    (void)state;
+    job.has_stamp = 1;
+    job.dev = 1;
+    job.ino = 2;
+    job.size = 3000;
+    job.mtime_ns = -4;
+    assert_int_equal(protocol_parse_answer(&m, sizeof(m), 1, &job, &answer), 0);
+    m.mtime_ns++;
+    assert_int_equal(protocol_parse_answer(&m, sizeof(m), 1, &job, &answer), PROTOCOL_E_INVALID);
+    m.status = MEDIA_STATUS_UNDECODABLE;
+    assert_int_equal(protocol_parse_answer(&m, sizeof(m), 0, &job, &answer), PROTOCOL_E_INVALID);
+    m.mtime_ns--;
+    assert_int_equal(protocol_parse_answer(&m, sizeof(m), 0, &job, &answer), 0);
+}
+
 static void test_descriptors_counted(void **state)
 {
     AnswerMessage message = make_photo_answer();
@@ -279,13 +301,10 @@ static void test_socket(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_photo_refused),
-        cmocka_unit_test(test_descriptors_counted),
-        cmocka_unit_test(test_video),
-        cmocka_unit_test(test_failure),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_thumbnail),
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_photo_refused),
+        cmocka_unit_test(test_stamp_of_copy), cmocka_unit_test(test_descriptors_counted),
+        cmocka_unit_test(test_video),         cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_thumbnail),
         cmocka_unit_test(test_socket),
     };
 

@@ -99,6 +99,41 @@ static void test_photo(void **state)
     assert_true(answer.facts.latitude == 1.5 && answer.facts.longitude == 2);
 }
 
+static MediaAnswer run_copy(size_t size, const Bytes *bytes, int *ret_thumbnail)
+{
+    JobMessage job = make_job(MEDIA_KIND_PHOTO);
+
+    job.has_stamp = 1;
+    job.ino = 77;
+    job.size = size;
+    job.mtime_ns = 1600000000000000000;
+    return run(&job, make_file(bytes->data, bytes->size), NULL, ret_thumbnail);
+}
+
+/* What is known of the original counts, not what the copy's own inode says. */
+static void test_copy(void **state)
+{
+    CLEANUP(bytes_done) Bytes bytes = make_jpeg(&(JpegSpec){.width = 200, .height = 100});
+    const Bytes nothing = {};
+    CLEANUP_CLOSE int thumbnail = -1;
+    int none = -1;
+    MediaAnswer answer = run_copy(bytes.size, &bytes, &thumbnail);
+
+    (void)state;
+    assert_int_equal(answer.status, MEDIA_STATUS_OK);
+    assert_int_equal(answer.facts.stamp.ino, 77);
+    assert_int_equal(answer.facts.stamp.mtime_ns, 1600000000000000000);
+    assert_string_equal(answer.facts.date_created, "2020-09-13T12:26:40");
+    assert_int_equal(answer.facts.width, 200);
+    answer = run_copy(bytes.size + 1, &bytes, &none);
+    assert_int_equal(answer.status, MEDIA_STATUS_UNREADABLE);
+    answer = run_copy(1000001, &nothing, &none); /* not copied: the size says enough */
+    assert_int_equal(answer.status, MEDIA_STATUS_TOO_LARGE);
+    answer = run_copy(0, &nothing, &none);
+    assert_int_equal(answer.status, MEDIA_STATUS_UNDECODABLE);
+    assert_int_equal(none, -1);
+}
+
 /* The sidecar fills in what EXIF does not say, each for itself; the file's time comes last. */
 static void test_photo_sources(void **state)
 {
@@ -262,10 +297,10 @@ static void test_video_unknown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_photo),         cmocka_unit_test(test_photo_sources),
-        cmocka_unit_test(test_failures),      cmocka_unit_test(test_unreadable),
-        cmocka_unit_test(test_changed),       cmocka_unit_test(test_video_dates),
-        cmocka_unit_test(test_video_unknown),
+        cmocka_unit_test(test_photo),       cmocka_unit_test(test_photo_sources),
+        cmocka_unit_test(test_copy),        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_unreadable),  cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_video_dates), cmocka_unit_test(test_video_unknown),
     };
 
     (void)setenv("TZ", "UTC", 1);
