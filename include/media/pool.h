@@ -20,9 +20,11 @@ typedef struct MediaJob MediaJob;
 /* Embedded in its owner, which fills the first part and keeps it alive until done(). */
 struct MediaJob {
     MediaKind kind;
-    int fd;         /* the file, O_RDONLY; owned by the job from submit on */
-    int sidecar_fd; /* Takeout sidecar, or -1; likewise */
-    bool has_stamp; /* fd is a sealed copy of a file that was in the state stamp */
+    int fd;             /* the file, O_RDONLY; owned by the job from submit on, unless remote */
+    int sidecar_fd;     /* Takeout sidecar, or -1; likewise, always */
+    const void *volume; /* what hangs as a whole; compared, never looked into; or NULL */
+    bool remote;        /* fd may hang whoever reads or closes it: done() is to see to that */
+    bool has_stamp;     /* fd is a sealed copy of a file that was in the state stamp */
     FileStamp stamp;
     void (*done)(MediaJob *job);
 
@@ -54,6 +56,7 @@ typedef struct MediaCounters {
     uint64_t failures;
     uint64_t crashes; /* workers that died on a job, which is then tried once more */
     uint64_t timeouts;
+    uint64_t stuck;     /* workers that did not die when they were killed, and were replaced */
     uint64_t decode_us; /* wall time of all jobs together */
 } MediaCounters;
 

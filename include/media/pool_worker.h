@@ -14,6 +14,7 @@ typedef enum WorkerState {
     WORKER_IDLE,
     WORKER_BUSY,
     WORKER_DYING, /* killed, its end is awaited */
+    WORKER_STUCK, /* killed, and still there: it hangs in the kernel; without a job */
 } WorkerState;
 
 /* Why a worker ended, as far as its pool has to care. */
@@ -29,9 +30,14 @@ typedef struct PoolWorkerEvents {
     /* It died on the job, which may be tried once more: who knows whose fault it was. */
     void (*returned)(PoolWorker *worker, MediaJob *job);
     void (*ended)(PoolWorker *worker, WorkerEnd end); /* it is down; after the others */
+    /* It will not die for now: another takes its place. Negative errno: not yet, ask again later.
+     */
+    int (*stuck)(PoolWorker *worker);
+    void (*died)(PoolWorker *worker); /* one that was stuck; may be freed */
 } PoolWorkerEvents;
 
 struct PoolWorker {
+    ListNode link;   /* MediaPool.stuck */
     MediaPool *pool; /* for the events */
     const PoolWorkerEvents *events;
     const MediaPoolOptions *options;
@@ -40,12 +46,13 @@ struct PoolWorker {
     Child child;
     LoopSource socket;
     int fd;      /* our end, -1 while down */
-    Timer timer; /* time-out of the start or of the job */
+    Timer timer; /* time-out of the start, of the job or of its death */
     bool late;   /* it was killed by the timer */
     bool deaf;   /* it said what it should not: nothing more is read */
     uint64_t n_answers;
     JobMessage message; /* the current job */
     MediaJob *job;      /* NULL, or the current job */
+    const void *volume; /* of the current or the last job */
     uint64_t started;   /* clock_now() of the start of the job */
     uint64_t elapsed;   /* of the last one, microseconds */
 };
@@ -58,5 +65,5 @@ int pool_worker_start(PoolWorker *worker);
 int pool_worker_assign(PoolWorker *worker, MediaJob *job, uint64_t id);
 /* Kills it at once; no event comes. Returns the job that it had, or NULL. */
 MediaJob *pool_worker_stop(PoolWorker *worker);
-/* Closes a job's descriptors and the thumbnail, for one that is not going to be done. */
+/* Closes a job's descriptors, but for the file of a remote one, and the thumbnail. */
 void media_job_close(MediaJob *job);

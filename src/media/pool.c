@@ -6,6 +6,11 @@
  * before it did anything (the program is gone, a library does not load, memory is short) would die
  * again: the next start waits, longer each time, and after a few such deaths the jobs that wait
  * come back CANCELLED instead of waiting for ever. Starts are then tried again as new jobs come.
+ *
+ * A worker that hangs in the kernel cannot be killed. Another one takes its place, and the volume
+ * that it hangs on gets no worker until that one has died: a dead disk holds as many processes as
+ * it had jobs at that moment, and no more. Of remote files, which hang more often, so few are read
+ * at a time that one worker is always left for the others.
  */
 
 #include "media/pool.h"
@@ -22,24 +27,73 @@
 #define BACKOFF_FIRST (100 * CLOCK_US_PER_MS)
 #define BACKOFF_MAX   (10 * CLOCK_US_PER_SEC)
 #define STARTS_MAX    5 /* failed ones in a row, until jobs are given up */
+#define STUCK_MAX     8 /* processes that do not die, until no more are started for them */
 
 struct MediaPool {
     MediaPoolOptions options;
+    Loop *loop;
+    Timers *timers;
     MediaCounters counters;
     List queue;    /* MediaJob.link */
+    List stuck;    /* PoolWorker.link */
     size_t n_jobs; /* queued and running */
     uint64_t last_id;
     unsigned n_failed_starts; /* in a row */
     Timer restart;            /* no worker is started while it is armed */
     Timer give_up;            /* fires at once, but not in the middle of a submit */
-    PoolWorker workers[];     /* options.n_workers */
+    PoolWorker *workers[];    /* options.n_workers; owned */
 };
 
 static PoolWorker *find_worker(MediaPool *pool, WorkerState state)
 {
     for (unsigned i = 0; i < pool->options.n_workers; i++)
-        if (pool->workers[i].state == state)
-            return &pool->workers[i];
+        if (pool->workers[i]->state == state)
+            return pool->workers[i];
+    return NULL;
+}
+
+static unsigned count_stuck(const MediaPool *pool)
+{
+    unsigned n = 0;
+
+    LIST_FOREACH (node, &pool->stuck)
+        n++;
+    return n;
+}
+
+static bool is_stuck(const MediaPool *pool, const void *volume)
+{
+    LIST_FOREACH (node, &pool->stuck)
+        if (CONTAINER_OF(node, PoolWorker, link)->volume == volume)
+            return true;
+    return false;
+}
+
+static unsigned count_remote(const MediaPool *pool)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < pool->options.n_workers; i++)
+        n += pool->workers[i]->job && pool->workers[i]->job->remote;
+    return n;
+}
+
+static bool may_run(const MediaPool *pool, const MediaJob *job)
+{
+    unsigned remote_max = pool->options.n_workers > 1 ? pool->options.n_workers - 1 : 1;
+
+    return !(job->volume && is_stuck(pool, job->volume)) &&
+           !(job->remote && count_remote(pool) >= remote_max);
+}
+
+static MediaJob *next_job(const MediaPool *pool)
+{
+    LIST_FOREACH (node, &pool->queue) {
+        MediaJob *job = CONTAINER_OF(node, MediaJob, link);
+
+        if (may_run(pool, job))
+            return job;
+    }
     return NULL;
 }
 
@@ -68,11 +122,9 @@ static void count_job(MediaPool *pool, const MediaJob *job)
 static void assign_jobs(MediaPool *pool)
 {
     PoolWorker *worker;
-    ListNode *node;
+    MediaJob *job;
 
-    while ((node = list_first(&pool->queue)) && (worker = find_worker(pool, WORKER_IDLE))) {
-        MediaJob *job = CONTAINER_OF(node, MediaJob, link);
-
+    while ((worker = find_worker(pool, WORKER_IDLE)) && (job = next_job(pool))) {
         if (pool_worker_assign(worker, job, ++pool->last_id) < 0)
             continue;
         list_remove(&job->link);
@@ -85,7 +137,7 @@ static size_t count_queue(const MediaPool *pool, size_t limit)
     size_t n = 0;
 
     LIST_FOREACH (node, &pool->queue)
-        if (++n == limit)
+        if (may_run(pool, CONTAINER_OF(node, MediaJob, link)) && ++n == limit)
             break;
     return n;
 }
@@ -95,7 +147,7 @@ static unsigned count_workers(const MediaPool *pool, WorkerState state)
     unsigned n = 0;
 
     for (unsigned i = 0; i < pool->options.n_workers; i++)
-        n += pool->workers[i].state == state;
+        n += pool->workers[i]->state == state;
     return n;
 }
 
@@ -185,8 +237,45 @@ static void worker_ended(PoolWorker *worker, WorkerEnd end)
     pool_run(pool);
 }
 
+static int worker_stuck(PoolWorker *worker);
+static void worker_died(PoolWorker *worker);
+
 static const PoolWorkerEvents worker_events = {worker_ready, worker_finished, worker_returned,
-                                               worker_ended};
+                                               worker_ended, worker_stuck,    worker_died};
+
+static PoolWorker *create_worker(MediaPool *pool)
+{
+    PoolWorker *worker = malloc(sizeof(*worker));
+
+    if (worker)
+        pool_worker_init(worker, pool, pool->loop, pool->timers, &pool->options, &worker_events);
+    return worker;
+}
+
+/* Called before the job of that worker is finished, which runs the pool. */
+static int worker_stuck(PoolWorker *worker)
+{
+    MediaPool *pool = worker->pool;
+    PoolWorker *successor = count_stuck(pool) < STUCK_MAX ? create_worker(pool) : NULL;
+
+    if (!successor)
+        return -EAGAIN;
+    for (unsigned i = 0; i < pool->options.n_workers; i++)
+        if (pool->workers[i] == worker)
+            pool->workers[i] = successor;
+    list_append(&pool->stuck, &worker->link);
+    pool->counters.stuck++;
+    return 0;
+}
+
+static void worker_died(PoolWorker *worker)
+{
+    MediaPool *pool = worker->pool;
+
+    list_remove(&worker->link);
+    free(worker);
+    pool_run(pool);
+}
 
 static void restart_fired(Timer *timer)
 {
@@ -204,6 +293,18 @@ static void give_up_fired(Timer *timer)
     cancel_queue(pool, "no decoder can be started");
 }
 
+static void free_workers(MediaPool *pool)
+{
+    for (unsigned i = 0; i < pool->options.n_workers; i++)
+        free(pool->workers[i]);
+    for (ListNode *node; (node = list_take(&pool->stuck));) {
+        PoolWorker *worker = CONTAINER_OF(node, PoolWorker, link);
+
+        (void)pool_worker_stop(worker);
+        free(worker);
+    }
+}
+
 /* media_pool_create() - options are copied, options->program is borrowed. 0 or -ENOMEM. */
 int media_pool_create(Loop *loop, Timers *timers, const MediaPoolOptions *options,
                       MediaPool **ret_pool)
@@ -215,11 +316,20 @@ int media_pool_create(Loop *loop, Timers *timers, const MediaPoolOptions *option
     if (!pool)
         return -ENOMEM;
     pool->options = *options;
+    pool->loop = loop;
+    pool->timers = timers;
     list_init(&pool->queue);
+    list_init(&pool->stuck);
     timer_init(&pool->restart, timers, restart_fired);
     timer_init(&pool->give_up, timers, give_up_fired);
-    for (unsigned i = 0; i < options->n_workers; i++)
-        pool_worker_init(&pool->workers[i], pool, loop, timers, &pool->options, &worker_events);
+    for (unsigned i = 0; i < options->n_workers; i++) {
+        pool->workers[i] = create_worker(pool);
+        if (!pool->workers[i]) {
+            free_workers(pool);
+            free(pool);
+            return -ENOMEM;
+        }
+    }
     *ret_pool = pool;
     return 0;
 }
@@ -233,13 +343,14 @@ MediaPool *media_pool_free(MediaPool *pool)
     timer_disarm(&pool->restart);
     timer_disarm(&pool->give_up);
     for (unsigned i = 0; i < pool->options.n_workers; i++) {
-        MediaJob *job = pool_worker_stop(&pool->workers[i]);
+        MediaJob *job = pool_worker_stop(pool->workers[i]);
 
         if (job)
             list_prepend(&pool->queue, &job->link);
     }
     cancel_queue(pool, "the media pool is going down");
     assert(pool->n_jobs == 0);
+    free_workers(pool);
     free(pool);
     return NULL;
 }
@@ -267,7 +378,7 @@ size_t media_pool_backlog(const MediaPool *pool)
     return pool->n_jobs;
 }
 
-/* media_pool_workers() - how many processes there are. */
+/* media_pool_workers() - how many processes there are; those that are stuck do not count. */
 unsigned media_pool_workers(const MediaPool *pool)
 {
     return pool->options.n_workers - count_workers(pool, WORKER_DOWN);

@@ -2,6 +2,10 @@
  * One worker process: started, given a job, listened to, killed when it is late or talks nonsense.
  *
  * down → starting (process runs) → idle (said hello) ⇄ busy (has a job) → dying (killed) → down
+ *                                                                            └→ stuck
+ *
+ * A process that hangs in the kernel, on a dead disk or mount, outlives SIGKILL: it may die in an
+ * hour or never. It is given up after a second, and its job fails.
  *
  * A job ends with an answer, or with the process. When the end of the process and an answer arrive
  * together the answer is read first: it was complete when it was sent.
@@ -22,6 +26,7 @@
 #include "util/log.h"
 
 #define START_TIMEOUT (10 * CLOCK_US_PER_SEC)
+#define DEATH_TIMEOUT (1 * CLOCK_US_PER_SEC)
 
 static void close_fd(int *fd)
 {
@@ -33,7 +38,8 @@ static void close_fd(int *fd)
 /* media_job_close() - see the header. */
 void media_job_close(MediaJob *job)
 {
-    close_fd(&job->fd);
+    if (!job->remote)
+        close_fd(&job->fd);
     close_fd(&job->sidecar_fd);
     close_fd(&job->thumbnail_fd);
 }
@@ -41,8 +47,9 @@ void media_job_close(MediaJob *job)
 static void kill_worker(PoolWorker *worker)
 {
     worker->state = WORKER_DYING;
-    timer_disarm(&worker->timer);
     child_kill(&worker->child);
+    if (timer_arm_in(&worker->timer, DEATH_TIMEOUT) < 0)
+        log_debug("media pool: no timer for the end of a worker, ignoring");
 }
 
 /* It cannot be trusted any more. */
@@ -59,14 +66,15 @@ static void finish_job(PoolWorker *worker, const MediaAnswer *answer, int thumbn
     MediaJob *job = STEAL_PTR(worker->job);
 
     worker->elapsed = clock_now() - worker->started;
-    timer_disarm(&worker->timer);
     media_job_close(job);
     job->status = answer->status;
     job->facts = answer->facts;
     job->thumbnail_fd = thumbnail;
     memcpy(job->error, answer->error.text, sizeof(job->error));
-    if (worker->state == WORKER_BUSY)
+    if (worker->state == WORKER_BUSY) {
+        timer_disarm(&worker->timer);
         worker->state = WORKER_IDLE;
+    }
     worker->events->finished(worker, job);
 }
 
@@ -184,6 +192,11 @@ static void worker_exited(Child *child, int status)
     PoolWorker *worker = CONTAINER_OF(child, PoolWorker, child);
     bool was_working = worker->job || worker->n_answers > 0;
 
+    if (worker->state == WORKER_STUCK) {
+        worker->state = WORKER_DOWN;
+        worker->events->died(worker);
+        return;
+    }
     worker->state = WORKER_DYING; /* a job that is finished now does not make it idle */
     while (!worker->deaf && read_message(worker))
         ;
@@ -196,10 +209,28 @@ static void worker_exited(Child *child, int status)
     worker->events->ended(worker, was_working ? WORKER_END_OTHER : WORKER_END_START);
 }
 
+/* Its descriptors of the job stay open in it. */
+static void give_up(PoolWorker *worker)
+{
+    if (worker->events->stuck(worker) < 0) {
+        (void)timer_arm_in(&worker->timer, DEATH_TIMEOUT);
+        return;
+    }
+    log_warning("media worker %d does not die: replacing it", (int)worker->child.pid);
+    worker->state = WORKER_STUCK;
+    close_socket(worker);
+    if (worker->job)
+        fail_job(worker, SIGKILL);
+}
+
 static void timer_fired(Timer *timer)
 {
     PoolWorker *worker = CONTAINER_OF(timer, PoolWorker, timer);
 
+    if (worker->state == WORKER_DYING) {
+        give_up(worker);
+        return;
+    }
     worker->late = true;
     kill_worker(worker);
 }
@@ -298,6 +329,7 @@ int pool_worker_assign(PoolWorker *worker, MediaJob *job, uint64_t id)
         return error_trace(r);
     }
     worker->job = job;
+    worker->volume = job->volume;
     worker->started = clock_now();
     worker->state = WORKER_BUSY;
     return 0;

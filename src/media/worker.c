@@ -53,15 +53,17 @@ static void wall(void)
 {
 }
 
+/* Whoever has answered gets the next job, so all that may hang comes before: close(2) on FUSE asks
+ * the file system too. */
 static int serve(int socket, const JobMessage *job, const int *fds, size_t n_fds)
 {
-    CLEANUP_CLOSE int fd = fds[0];
-    CLEANUP_CLOSE int sidecar = n_fds > 1 ? fds[1] : -1;
     CLEANUP_CLOSE int thumbnail = -1;
     AnswerMessage message;
     MediaAnswer answer;
 
-    task_run(job, fd, sidecar, &answer, &thumbnail);
+    task_run(job, fds[0], n_fds > 1 ? fds[1] : -1, &answer, &thumbnail);
+    for (size_t i = 0; i < n_fds; i++)
+        (void)close(fds[i]);
     protocol_init_answer(&message, job, &answer);
     return protocol_send(socket, &message, sizeof(message), &thumbnail, thumbnail >= 0);
 }

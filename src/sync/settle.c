@@ -211,6 +211,7 @@ static char *counters_json(Engine *engine, const StoreCounters *store)
     put(object, "media_failures", media->failures);
     put(object, "media_crashes", media->crashes);
     put(object, "media_timeouts", media->timeouts);
+    put(object, "media_stuck", media->stuck);
     put(object, "decode_us", media->decode_us);
     put(object, "transactions", store->transactions);
     put(object, "operations", store->operations);
