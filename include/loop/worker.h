@@ -38,5 +38,7 @@ bool worker_free(Worker *worker, uint64_t timeout_us);
 
 void worker_submit(Worker *worker, WorkerJob *job);
 size_t worker_backlog(const Worker *worker); /* submitted and not yet done */
-/* Microseconds that the current job has been running; 0 when idle. For "hung". */
+/* In a long run(): it is still at work, and not hung. */
+void worker_alive(WorkerJob *job);
+/* Microseconds since the current job began or was last alive; 0 when idle. For "hung". */
 uint64_t worker_busy_for(Worker *worker);

@@ -141,9 +141,10 @@ typedef struct Move {
 /* ---- reading media ---- */
 
 typedef struct MediaTask {
-    ListNode link; /* Engine.media_queue */
+    ListNode link; /* Volume.media_queue, or Engine.media_queue */
     Engine *engine;
     Change *change;
+    Volume *volume; /* that it is read on; NULL when it is on none any more */
     char *row_id;   /* NULL: a new file */
     char *metadata; /* of the row; NULL */
     bool has_fingerprint;
@@ -200,7 +201,7 @@ struct Engine {
     char *database_error; /* as last logged */
 
     MediaPool *media;
-    List media_queue;                 /* MediaTask.link: waiting for their turn */
+    List media_queue;                 /* MediaTask.link: those that are on no volume any more */
     unsigned n_media;                 /* being opened or decoded */
     uint64_t media_done, media_total; /* of the present import */
 

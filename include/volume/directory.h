@@ -34,5 +34,8 @@ void directory_probe(int dir_fd, const char *name, Entry *ret_entry);
 /* The identity of the file system that a descriptor is on, as stable as statfs(2) gives it; 0 when
  * it cannot be had. *ret_pseudo: proc, sysfs, cgroup and the like, which hold no photos. */
 uint64_t directory_volume(int fd, bool *ret_pseudo);
+/* Is it on a network, or served by a program (FUSE)? Then any call on it may hang for ever. True
+ * when it cannot be told. */
+bool directory_is_remote(int fd);
 int64_t directory_mtime(const struct stat *st);
 FileStamp directory_stamp(const struct stat *st);

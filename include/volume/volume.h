@@ -14,9 +14,13 @@ typedef struct Volume {
     Worker *worker;
     unsigned users; /* places on it; without any it is ended by volumes_reap() */
     /* the engine's: */
-    bool busy;  /* a round of probes is under way */
-    bool hung;  /* its thread has not come back for long: nothing waits for it */
-    List ready; /* Change.link: due, and waiting for the round under way to end */
+    bool busy;         /* a round of probes is under way */
+    bool hung;         /* its thread has not come back for long: nothing waits for it */
+    List ready;        /* Change.link: due, and waiting for the round under way to end */
+    List media_queue;  /* MediaTask.link: files that wait to be opened */
+    unsigned n_media;  /* files being opened or decoded, */
+    uint64_t n_bytes;  /* and all their bytes */
+    bool media_copied; /* its file system turned out to be one of which copies are made */
 } Volume;
 
 typedef struct Volumes {

@@ -314,7 +314,17 @@ size_t worker_backlog(const Worker *worker)
     return worker->backlog;
 }
 
-/* worker_busy_for() - microseconds that the job has been running; 0 when none is. Any thread. */
+/* worker_alive() - see the header; the worker's thread. */
+void worker_alive(WorkerJob *job)
+{
+    Worker *worker = job->worker;
+
+    (void)pthread_mutex_lock(&worker->mutex);
+    worker->busy_since = clock_now();
+    (void)pthread_mutex_unlock(&worker->mutex);
+}
+
+/* worker_busy_for() - microseconds that the job has been silent; 0 when none is. Any thread. */
 uint64_t worker_busy_for(Worker *worker)
 {
     uint64_t since;

@@ -2,8 +2,9 @@
  * Reading photos and videos
  *
  * A file that is new or modified is opened on its volume's thread, decoded by a worker process, and
- * comes back as facts and a thumbnail, which make an operation for the store. Only a few files are
- * open at a time; the rest wait as small tasks.
+ * comes back as facts and a thumbnail, which make an operation for the store. Only a few files of
+ * each volume are open at a time; the rest wait as small tasks. What each volume may have under way
+ * is its own affair: one that hangs keeps its few files, and the others never notice.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,13 +19,15 @@
 
 #define SOON        (20 * CLOCK_US_PER_MS)
 #define TRIES_LIMIT 5
+#define COPIES_MAX  ((uint64_t)64 << 20) /* bytes of files copied for the workers, a volume */
 
 /* media_task_free() - free a task that is on no list; its change is left alone. Returns NULL */
 MediaTask *media_task_free(MediaTask *task)
 {
     if (!task)
         return NULL;
-    open_job_done(&task->open);
+    open_job_done(&task->open, task->volume ? task->volume->worker : NULL);
+    (void)volume_release(task->volume);
     if (task->media.thumbnail_fd >= 0)
         (void)close(task->media.thumbnail_fd);
     free(task->row_id);
@@ -35,6 +38,8 @@ MediaTask *media_task_free(MediaTask *task)
 
 static void task_end(MediaTask *task)
 {
+    task->volume->n_media--;
+    task->volume->n_bytes -= task->seen.size;
     task->engine->n_media--;
     task->engine->media_done++;
     engine_changed(task->engine);
@@ -55,13 +60,14 @@ static void task_again(MediaTask *task, uint64_t delay)
     (void)media_task_free(task);
 }
 
-static void task_problem(MediaTask *task, const char *reason)
+/* lasting: it will be no better before the file changes, so until then it is not tried again. */
+static void task_problem(MediaTask *task, const char *reason, bool lasting)
 {
     CLEANUP_FREE char *dir = task->change->dir->detached ? NULL : node_path_new(task->change->dir);
     CLEANUP_FREE char *path = dir ? path_join(dir, task->change->name) : NULL;
-    FileStamp stamp = task->seen;
+    FileStamp stamp = lasting ? task->seen : (FileStamp){0};
 
-    if (task->media.facts.stamp.ino != 0) {
+    if (lasting && task->media.facts.stamp.ino != 0) {
         stamp.size = task->media.facts.stamp.size;
         stamp.mtime_ns = task->media.facts.stamp.mtime_ns;
     }
@@ -111,6 +117,9 @@ static void decoded(MediaJob *job)
     MediaTask *task = CONTAINER_OF(job, MediaTask, media);
 
     task_end(task);
+    if (job->remote)
+        close_job_submit(task->volume->worker, STEAL_FD(job->fd));
+    task->volume = volume_release(task->volume);
     switch (job->status) {
     case MEDIA_STATUS_OK:
         task_write(task);
@@ -128,44 +137,72 @@ static void decoded(MediaJob *job)
         if (may_be_unfinished(task))
             task_again(task, task->engine->pending.waits[CHANGE_WAIT_CREATE]);
         else
-            task_problem(task, job->error[0] ? job->error : "cannot be decoded");
+            task_problem(task, job->error[0] ? job->error : "cannot be decoded",
+                         job->status != MEDIA_STATUS_UNREADABLE &&
+                             !(job->status == MEDIA_STATUS_TIMEOUT && job->remote));
         return;
     }
+}
+
+static void open_failed(MediaTask *task)
+{
+    int error = task->open.error;
+
+    if (task->open.changed)
+        task_again(task, task->engine->pending.waits[CHANGE_WAIT_SETTLE]);
+    else if (error == ENOENT || error == ENOTDIR || error == ESTALE || error == ELOOP ||
+             error == EMFILE || error == ENFILE)
+        task_again(task, SOON);
+    else
+        task_problem(task, strerror(error), error == EACCES || error == EPERM);
 }
 
 static void opened(WorkerJob *job)
 {
     MediaTask *task = CONTAINER_OF(job, MediaTask, open.job);
-    int error = task->open.error;
+    Volume *volume = task->volume;
 
-    volume_answered(task->engine, volume_of(task->engine, task->change->dir));
+    volume_answered(task->engine, volume);
     if (job->cancelled || task->engine->stopping) {
         task_end(task);
         task_finish(task);
         return;
     }
-    if (error != 0) {
+    if (task->open.error != 0) {
         task_end(task);
-        if (error == ENOENT || error == ENOTDIR || error == ESTALE || error == ELOOP ||
-            error == EMFILE || error == ENFILE)
-            task_again(task, SOON);
-        else
-            task_problem(task, strerror(error));
+        open_failed(task);
         return;
     }
+    volume->media_copied |= task->open.copied;
     task->media.fd = STEAL_FD(task->open.fd);
+    task->media.volume = volume;
+    task->media.remote = task->open.remote;
+    task->media.has_stamp = task->open.copied;
+    task->media.stamp = task->open.stamp;
     task->media.sidecar_fd = STEAL_FD(task->open.sidecar_fd);
     task->media.done = decoded;
     media_pool_submit(task->engine->media, &task->media);
 }
 
+/* Where the file is now; the task is one of the volume's users. */
+static void task_find_volume(MediaTask *task)
+{
+    Volume *volume = volume_of(task->engine, task->change->dir);
+
+    if (volume)
+        volume->users++;
+    (void)volume_release(task->volume);
+    task->volume = volume;
+}
+
+/* False when it is over, one way or the other. */
 static bool task_start(MediaTask *task)
 {
     Engine *engine = task->engine;
     Change *change = task->change;
-    Volume *volume = volume_of(engine, change->dir);
 
-    if (!volume) {
+    task_find_volume(task); /* again: a mount may have changed */
+    if (!task->volume) {
         task_finish(task);
         return false;
     }
@@ -175,12 +212,16 @@ static bool task_start(MediaTask *task)
     task->open.dev = change->dir->dev;
     task->open.ino = change->dir->ino;
     task->open.follow = change->dir->is_root;
+    task->open.copy = task->media.kind == MEDIA_KIND_PHOTO; /* videos are too large */
+    task->open.copy_max = engine->config->media_max_file_size;
     if (!task->open.directory || !task->open.name) {
         task_again(task, CLOCK_US_PER_SEC);
         return false;
     }
     engine->n_media++;
-    volume_submit(engine, volume, &task->open.job);
+    task->volume->n_media++;
+    task->volume->n_bytes += task->seen.size;
+    volume_submit(engine, task->volume, &task->open.job);
     return true;
 }
 
@@ -213,30 +254,56 @@ void reading_queue(Engine *engine, Change *change, const StoreRow *row, const Fi
         task->has_thumbnail = row->thumbnail_path && row->thumbnail_path[0] != '\0';
     }
     pending_set_state(&engine->pending, change, CHANGE_STATE_MEDIA);
-    list_append(&engine->media_queue, &task->link);
+    task_find_volume(task);
+    list_append(task->volume ? &task->volume->media_queue : &engine->media_queue, &task->link);
     engine->media_total++;
 }
 
-/* reading_run() - open the next files, as many as keep the workers busy */
-void reading_run(Engine *engine)
+/* Thumbnails wait in memory for the store: when it cannot write, nothing more is decoded. */
+static bool may_start(const Engine *engine, const Volume *volume)
 {
-    unsigned most = media_pool_workers(engine->media) * 2 + 2;
+    bool copies = volume->media_copied || volume->kind == MOUNT_KIND_REMOTE;
 
-    /* Thumbnails wait in memory for the store: when it cannot write, nothing more is decoded. */
-    while (engine->n_media < most && engine->n_writes < ENGINE_BATCH_MAX) {
-        ListNode *link = list_take(&engine->media_queue);
+    return engine->n_writes < ENGINE_BATCH_MAX &&
+           volume->n_media < media_pool_workers(engine->media) * 2 + 2 &&
+           !(copies && volume->n_bytes >= COPIES_MAX);
+}
 
-        if (!link)
-            break;
+static void start_tasks(Engine *engine, Volume *volume)
+{
+    ListNode *link;
+
+    while (may_start(engine, volume) && (link = list_take(&volume->media_queue)))
         if (!task_start(CONTAINER_OF(link, MediaTask, link)))
             engine->media_done++;
+}
+
+/* reading_run() - open the next files, as many of each volume as keep the workers busy */
+void reading_run(Engine *engine)
+{
+    bool waiting = false;
+
+    for (ListNode *link; (link = list_take(&engine->media_queue)); engine->media_done++)
+        task_finish(CONTAINER_OF(link, MediaTask, link));
+    LIST_FOREACH (link, &engine->volumes.list) {
+        Volume *volume = CONTAINER_OF(link, Volume, link);
+
+        start_tasks(engine, volume);
+        waiting |= !list_is_empty(&volume->media_queue);
     }
-    if (list_is_empty(&engine->media_queue) && engine->n_media == 0)
+    if (!waiting && engine->n_media == 0)
         engine->media_done = engine->media_total = 0;
+}
+
+static void clear(List *queue)
+{
+    for (ListNode *link; (link = list_take(queue));)
+        task_finish(CONTAINER_OF(link, MediaTask, link));
 }
 
 void reading_clear(Engine *engine)
 {
-    for (ListNode *link; (link = list_take(&engine->media_queue));)
-        task_finish(CONTAINER_OF(link, MediaTask, link));
+    clear(&engine->media_queue);
+    LIST_FOREACH (link, &engine->volumes.list)
+        clear(&CONTAINER_OF(link, Volume, link)->media_queue);
 }

@@ -108,6 +108,14 @@ void directory_probe(int dir_fd, const char *name, Entry *ret_entry)
     *ret_entry = entry;
 }
 
+static bool contains(const uint64_t *magics, size_t n, uint64_t magic)
+{
+    for (size_t i = 0; i < n; i++)
+        if (magic == magics[i])
+            return true;
+    return false;
+}
+
 static bool is_pseudo(uint64_t magic)
 {
     static const uint64_t magics[] = {
@@ -132,10 +140,28 @@ static bool is_pseudo(uint64_t magic)
         0x65735543 /* fusectl */,
     };
 
-    for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
-        if (magic == magics[i])
-            return true;
-    return false;
+    return contains(magics, sizeof(magics) / sizeof(magics[0]), magic);
+}
+
+/* directory_is_remote() - see the header; by the kind of file system, statfs(2). */
+bool directory_is_remote(int fd)
+{
+    static const uint64_t magics[] = {
+        NFS_SUPER_MAGIC,           SMB_SUPER_MAGIC,
+        CIFS_SUPER_MAGIC,          SMB2_SUPER_MAGIC,
+        FUSE_SUPER_MAGIC,          V9FS_MAGIC,
+        AFS_SUPER_MAGIC,           AFS_FS_MAGIC,
+        CEPH_SUPER_MAGIC,          CODA_SUPER_MAGIC,
+        NCP_SUPER_MAGIC,           OCFS2_SUPER_MAGIC,
+        0x01161970 /* gfs2 */,     0x0bd00bd0 /* lustre */,
+        0x47504653 /* gpfs */,     0x19830326 /* beegfs */,
+        0x20030528 /* orangefs */, 0x786f4256 /* vboxsf */,
+        0xbacbacbc /* vmhgfs */,   0x7c7c6673 /* prl_fs */,
+    };
+    struct statfs fs;
+
+    return fstatfs(fd, &fs) < 0 ||
+           contains(magics, sizeof(magics) / sizeof(magics[0]), (uint64_t)fs.f_type & UINT32_MAX);
 }
 
 /*

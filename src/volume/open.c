@@ -9,8 +9,11 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/log.h"
+#include "volume/copy.h"
 
-#define FILE_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+#define SIDECAR_COPY_MAX ((uint64_t)1 << 20) /* a larger one is none */
+#define FILE_FLAGS       (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
 static int open_regular(int dir_fd, const char *name)
 {
@@ -120,6 +123,33 @@ static int open_sidecar(int dir_fd, const char *photo)
     return fd < 0 ? -1 : fd;
 }
 
+/* A sidecar that cannot be had is none. */
+static void copy_sidecar(OpenJob *open)
+{
+    CLEANUP_CLOSE int fd = STEAL_FD(open->sidecar_fd);
+    FileStamp stamp;
+
+    if (fd >= 0 && copy_to_memory(&open->job, fd, SIDECAR_COPY_MAX, &stamp, &open->sidecar_fd) != 0)
+        open->sidecar_fd = -1;
+}
+
+/* What hangs shall hang here, on the thread of the volume. */
+static void take_copies(OpenJob *open)
+{
+    CLEANUP_CLOSE int fd = -1;
+    int r;
+
+    copy_sidecar(open);
+    open->remote = !open->copy;
+    if (!open->copy)
+        return;
+    fd = STEAL_FD(open->fd);
+    r = copy_to_memory(&open->job, fd, open->copy_max, &open->stamp, &open->fd);
+    open->copied = r == 0;
+    open->changed = r == COPY_E_CHANGED;
+    open->error = r < 0 ? -r : open->changed ? EBUSY : 0;
+}
+
 static void open_run(WorkerJob *job, void *context UNUSED)
 {
     OpenJob *open = CONTAINER_OF(job, OpenJob, job);
@@ -141,6 +171,8 @@ static void open_run(WorkerJob *job, void *context UNUSED)
         return;
     }
     open->sidecar_fd = open_sidecar(dir_fd, open->name);
+    if (directory_is_remote(open->fd))
+        take_copies(open);
 }
 
 /* open_job_init() - fill in directory, dev, ino and name, then submit it to the volume's worker */
@@ -151,12 +183,49 @@ void open_job_init(OpenJob *open, void (*done)(WorkerJob *))
                       .sidecar_fd = -1};
 }
 
-void open_job_done(OpenJob *open)
+typedef struct CloseJob {
+    WorkerJob job;
+    int fd;
+} CloseJob;
+
+static void close_run(WorkerJob *job, void *context UNUSED)
+{
+    (void)close(CONTAINER_OF(job, CloseJob, job)->fd);
+}
+
+/* One that was cancelled stays open: the daemon is about to end. */
+static void close_done(WorkerJob *job)
+{
+    free(CONTAINER_OF(job, CloseJob, job));
+}
+
+/*
+ * close_job_submit() - close a descriptor where it may hang
+ *
+ * close(2) of a file on FUSE asks the file system (FUSE_FLUSH), also after mere reading, and waits
+ * for the answer.
+ */
+void close_job_submit(Worker *worker, int fd)
+{
+    CloseJob *job = calloc(1, sizeof(*job));
+
+    if (!job) {
+        log_warning("no memory to close a file: it stays open");
+        return;
+    }
+    job->job = (WorkerJob){.priority = WORKER_PRIORITY_HIGH, .run = close_run, .done = close_done};
+    job->fd = fd;
+    worker_submit(worker, &job->job);
+}
+
+void open_job_done(OpenJob *open, Worker *worker)
 {
     free(open->directory);
     free(open->name);
     open->directory = open->name = NULL;
-    if (open->fd >= 0)
+    if (open->fd >= 0 && open->remote)
+        close_job_submit(worker, open->fd);
+    else if (open->fd >= 0)
         (void)close(open->fd);
     if (open->sidecar_fd >= 0)
         (void)close(open->sidecar_fd);

@@ -64,6 +64,7 @@ static int volume_start(Volumes *volumes, const Mount *mount, const char *device
     (void)snprintf(name, sizeof(name), "vol-%s", device ? device : "new");
     volume->kind = mount ? mount->kind : MOUNT_KIND_LOCAL;
     list_init(&volume->ready);
+    list_init(&volume->media_queue);
     volume->device = device ? strdup(device) : NULL;
     volume->type = mount ? strdup(mount->type) : NULL;
     if ((device && !volume->device) || (mount && !volume->type))
