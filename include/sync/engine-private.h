@@ -54,9 +54,8 @@ typedef struct Place {
     struct Root *root; /* NULL: a mount point */
     Volume *volume;    /* one user of it */
     uint64_t poll_due; /* µs; of a volume that is polled */
-    bool proven;       /* it is the file system that the rows speak of, namely: */
-    bool told;         /* that another one is in its place has been logged */
-    uint64_t volume_id;
+    VolumeProof proof; /* the last; zeros: none */
+    bool told;         /* that another file system is in its place has been logged */
 } Place;
 
 /* ---- registered folders and roots ---- */
@@ -123,6 +122,13 @@ typedef struct DirtyNode {
     Node *node;    /* referenced */
     bool shallow;
 } DirtyNode;
+
+/* A directory that may be on another file system than its rows. */
+typedef struct UnprovenNode {
+    ListNode link;      /* Engine.unproven */
+    Node *node;         /* referenced */
+    VolumeProof volume; /* what would have to be proven */
+} UnprovenNode;
 
 /* A directory that has no watch, or cannot be read. */
 typedef struct PolledNode {
@@ -243,7 +249,7 @@ struct Engine {
     Timer reconcile_timer;
     uint64_t overflow_told; /* clock_now() of the last warning; 0 = never */
 
-    List unproven; /* PolledNode.link: what may be another file system than that of the rows */
+    List unproven; /* UnprovenNode.link: what may be another file system than that of the rows */
     size_t n_unproven;
 
     List polled; /* PolledNode.link */
@@ -339,8 +345,7 @@ int place_set_mount(Engine *engine, Node *node, const Mount *mount);
 void places_sweep(Engine *engine);
 void places_look(Engine *engine); /* has something been mounted? */
 /* proof.c: is a file system the one that the rows speak of? */
-void place_prove(Engine *engine, Node *node, uint64_t volume_id, const ReconcileResult *result);
-bool place_is_proven(const Engine *engine, const Node *node, uint64_t volume_id);
+void place_prove(Engine *engine, Node *node, const ReconcileResult *result);
 void places_judge(Engine *engine); /* scans have ended */
 void proof_done(Engine *engine);
 void volume_submit(Engine *engine, Volume *volume, WorkerJob *job);
@@ -375,7 +380,7 @@ typedef struct JoinDirectory {
     Node *node; /* referenced */
     char *path;
     Listing *listing;
-    bool volume_proven;
+    VolumeProof proof;
     StoreDirectory rows;
     ReconcileResult result;
 } JoinDirectory;

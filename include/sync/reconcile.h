@@ -13,10 +13,16 @@ typedef enum ReconcileVerdict {
     RECONCILE_VERDICT_FOREIGN,  /* another file system, or an empty mount point: rows stay */
 } ReconcileVerdict;
 
+/* One file system under two identifiers: the one in the rows, and the one that it has now. */
+typedef struct VolumeProof {
+    uint64_t from;
+    uint64_t to;
+} VolumeProof;
+
 typedef struct ReconcileResult {
     ReconcileVerdict verdict;
-    bool proves_volume;  /* it is on the file system that the rows speak of, and so are others there
-                          */
+    bool proves_volume;  /* its file system is that of the rows under another identifier: */
+    VolumeProof volume;  /* that of the rows, and that of the listing */
     bool folder_differs; /* no row in folders, or another mtime or volume */
     char **names;        /* in the directory: each may differ; borrowed from listing and rows */
     size_t n_names, names_capacity;
@@ -28,9 +34,9 @@ typedef struct ReconcileResult {
 /* Asks whether a file with this inode already has a row of another id. */
 typedef bool (*ReconcileKnowsInode)(void *context, const FileStamp *stamp, const char *id);
 
-/* volume_proven: another directory there has proven the file system to be the right one. */
-int reconcile_directory(const Listing *listing, const StoreDirectory *rows, bool volume_proven,
-                        ReconcileKnowsInode knows_inode, void *context,
+/* proof: what another directory there has proven of the file system; or NULL. */
+int reconcile_directory(const Listing *listing, const StoreDirectory *rows,
+                        const VolumeProof *proof, ReconcileKnowsInode knows_inode, void *context,
                         ReconcileResult *ret_result);
 void reconcile_result_done(ReconcileResult *result);
 /* Is the file that was listed the one that the row was made from? */

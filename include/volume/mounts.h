@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "loop/dispatch.h"
 
@@ -14,10 +15,11 @@ typedef enum MountKind {
 } MountKind;
 
 typedef struct Mount {
-    int id;       /* unique while it is mounted */
-    char *point;  /* where it is mounted */
-    char *device; /* "major:minor" */
-    char *type;   /* "ext4", … */
+    int id;        /* unique while it is mounted */
+    char *point;   /* where it is mounted */
+    char *device;  /* "major:minor" */
+    char *type;    /* "ext4", … */
+    uint64_t part; /* tells parts of one file system apart (bind mounts); 0: all of it */
     MountKind kind;
 } Mount;
 

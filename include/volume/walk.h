@@ -26,7 +26,8 @@ typedef struct Listing {
     int wd;          /* -1: not watched, watch_error says why */
     int watch_error; /* positive errno */
     int error;       /* positive errno: it could not be opened or listed to the end */
-    uint64_t dev, ino, volume;
+    uint64_t dev, ino;
+    uint64_t volume; /* of what file system, and what part of it, it is */
     int64_t mtime;
     ListedFile *files; /* photos and videos, by name (memcmp) */
     size_t n_files, files_capacity;
@@ -64,6 +65,7 @@ typedef struct Walk {
     Text at;   /* path of the directory in hand */
     Text real; /* the same without symbolic links, while a mount point is looked for */
     char *real_start;
+    uint64_t part;   /* Mount.part of where the start is */
     bool has_mounts; /* there are mount points below the start */
     struct {
         uint64_t dev, ino;

@@ -33,8 +33,10 @@ typedef struct Audit {
     Rules *rules;
     char **paths; /* of the walk in hand, by Listing.id */
     size_t n_paths, paths_capacity;
-    bool volume_proven; /* the file system that the rows speak of is the one listed last, namely: */
-    uint64_t volume;
+    MountTable *mounts;
+    char **inner; /* mount points that walks came to: each is walked by itself */
+    size_t n_inner, inner_capacity;
+    VolumeProof proof; /* the last */
 } Audit;
 
 const char *audit_kind_name(AuditKind kind)
@@ -121,15 +123,12 @@ static int compare(Audit *audit, const Listing *listing, const StoreDirectory *r
                    const char *path)
 {
     ReconcileResult result;
-    bool proven = audit->volume_proven && audit->volume == listing->volume;
-    int r = reconcile_directory(listing, rows, proven, knows_no_inode, NULL, &result);
+    int r = reconcile_directory(listing, rows, &audit->proof, knows_no_inode, NULL, &result);
 
     if (r < 0)
         return error_trace(r);
-    if (result.proves_volume) {
-        audit->volume_proven = true;
-        audit->volume = listing->volume;
-    }
+    if (result.proves_volume)
+        audit->proof = result.volume;
     if (result.verdict != RECONCILE_VERDICT_TRUSTED)
         tell(audit, AUDIT_KIND_OFFLINE, path);
     else if (!rows->folder_id || rows->folder_mtime != listing->mtime)
@@ -148,6 +147,17 @@ static char *path_of(Audit *audit, const Walk *walk, const Listing *listing)
                : NULL;
 }
 
+/* Takes over path. */
+static int add_inner(Audit *audit, char *path)
+{
+    if (ARRAY_RESERVE(audit->inner, audit->inner_capacity, audit->n_inner + 1) < 0) {
+        free(path);
+        return error_trace(-ENOMEM);
+    }
+    audit->inner[audit->n_inner++] = path;
+    return 0;
+}
+
 static int take_listing(Audit *audit, const Walk *walk, const Listing *listing)
 {
     CLEANUP_FREE char *path = path_of(audit, walk, listing);
@@ -158,6 +168,8 @@ static int take_listing(Audit *audit, const Walk *walk, const Listing *listing)
         return error_trace(-ENOMEM);
     while (audit->n_paths <= listing->id)
         audit->paths[audit->n_paths++] = NULL;
+    if (listing->is_mount)
+        return add_inner(audit, STEAL_PTR(path));
     r = read_directory(audit, path, &rows);
     if (r != 0)
         return r;
@@ -179,14 +191,14 @@ static void forget_paths(Audit *audit)
     audit->n_paths = 0;
 }
 
-static int audit_root(Audit *audit, const char *path)
+static int audit_walk(Audit *audit, const char *path, bool follow)
 {
     Walk walk;
-    int r = walk_init(&walk, path, audit->rules, NULL, NULL);
+    int r = walk_init(&walk, path, audit->rules, audit->mounts, NULL);
 
     if (r < 0)
         return error_trace(r);
-    walk.follow = true;
+    walk.follow = follow;
     while (!walk.finished) {
         walk_slice(&walk);
         for (ListNode *link; (link = list_take(&walk.listings));) {
@@ -203,6 +215,18 @@ static int audit_root(Audit *audit, const char *path)
         tell(audit, AUDIT_KIND_OFFLINE, path);
     walk_done(&walk);
     forget_paths(audit);
+    return r;
+}
+
+static int audit_root(Audit *audit, const char *path)
+{
+    int r = audit_walk(audit, path, true);
+
+    while (r == 0 && audit->n_inner > 0) {
+        CLEANUP_FREE char *inner = audit->inner[--audit->n_inner];
+
+        r = audit_walk(audit, inner, false);
+    }
     return r;
 }
 
@@ -284,6 +308,8 @@ int audit_run(const Config *config, AuditReport report, AuditProgress progress, 
     int r = store_create(&options, &audit.store);
 
     if (r == 0)
+        r = mount_table_read(&audit.mounts);
+    if (r == 0)
         r = audit_all(&audit);
     if (r > 0 &&
         asprintf(ret_error, "%s%s", r == STORE_E_BUSY ? config->database_path : "",
@@ -291,6 +317,10 @@ int audit_run(const Config *config, AuditReport report, AuditProgress progress, 
         *ret_error = NULL;
     store_folders_done(&audit.folders);
     free(audit.paths);
+    while (audit.n_inner > 0)
+        free(audit.inner[--audit.n_inner]);
+    free(audit.inner);
+    (void)mount_table_unref(audit.mounts);
     (void)rules_unref(audit.rules);
     (void)store_free(audit.store);
     *ret_counts = audit.counts;

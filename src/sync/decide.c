@@ -281,6 +281,12 @@ static void decide_gone(Round *round, Sighting *item, bool is_directory_now)
     bool rows = media || (item->rows_below && !is_directory_now);
     Node *node = tree_child(engine->tree, change->dir, change->name);
 
+    if (rows && !change->dir->trusted) {
+        /* Not compared yet, or on what may be another file system: that must be found out first. */
+        dirty_add(engine, change->dir, true);
+        finish(round, item);
+        return;
+    }
     if (rows && !change->confirm) {
         pending_hold(&engine->pending, change, clock_now());
         item->change = NULL;
@@ -349,6 +355,11 @@ static void decide_item(Round *round, Sighting *item)
         change->again = false;
         if (!change->dir->detached)
             engine_node_missing(engine, change->dir);
+        finish(round, item);
+        return;
+    }
+    if (change->dir->foreign) {
+        /* What is here now is not what the rows speak of, if they speak of anything. */
         finish(round, item);
         return;
     }

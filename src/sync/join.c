@@ -40,8 +40,8 @@ static int join_directory(JoinDirectory *directory, Store *store)
 
     if (r != 0)
         return r;
-    r = reconcile_directory(directory->listing, &directory->rows, directory->volume_proven,
-                            knows_inode, store, &directory->result);
+    r = reconcile_directory(directory->listing, &directory->rows, &directory->proof, knows_inode,
+                            store, &directory->result);
     if (r < 0)
         return r;
     return 0;
@@ -120,7 +120,7 @@ static void join_apply(Engine *engine, JoinDirectory *directory)
     engine->counters.files_unchanged += result->n_unchanged;
     if (directory->node->detached)
         return;
-    place_prove(engine, directory->node, directory->listing->volume, result);
+    place_prove(engine, directory->node, result);
     if (result->verdict != RECONCILE_VERDICT_TRUSTED)
         return;
     if (result->folder_differs) {

@@ -95,7 +95,7 @@ int root_set_real_path(Root *root, const char *real_path)
     if (!copy)
         return error_trace(-ENOMEM);
     if (root->unsure || root->state != ROOT_STATE_ONLINE)
-        root->place.proven = false;
+        root->place.proof = (VolumeProof){0};
     free(root->real_path);
     root->real_path = copy;
     root->unsure = false;

@@ -16,7 +16,7 @@
 
 #define UNPROVEN_MAX 4096
 
-static void unproven_free(Engine *engine, PolledNode *unproven)
+static void unproven_free(Engine *engine, UnprovenNode *unproven)
 {
     list_remove(&unproven->link);
     engine->n_unproven--;
@@ -24,24 +24,17 @@ static void unproven_free(Engine *engine, PolledNode *unproven)
     free(unproven);
 }
 
-static void unproven_add(Engine *engine, Node *node)
+static void unproven_add(Engine *engine, Node *node, const VolumeProof *volume)
 {
-    PolledNode *unproven = engine->n_unproven < UNPROVEN_MAX ? calloc(1, sizeof(*unproven)) : NULL;
+    UnprovenNode *unproven =
+        engine->n_unproven < UNPROVEN_MAX ? calloc(1, sizeof(*unproven)) : NULL;
 
     if (!unproven)
         return; /* compared by the next scan */
     unproven->node = node_ref(node);
+    unproven->volume = *volume;
     list_append(&engine->unproven, &unproven->link);
     engine->n_unproven++;
-}
-
-/* place_is_proven() - has a directory on this place's file system, of this identifier, proven it?
- */
-bool place_is_proven(const Engine *engine, const Node *node, uint64_t volume_id)
-{
-    const Place *place = place_of(engine, node);
-
-    return place && place->proven && place->volume_id == volume_id;
 }
 
 static void tell_online(Place *place, const Node *node)
@@ -54,20 +47,20 @@ static void tell_online(Place *place, const Node *node)
 }
 
 /* place_prove() - take in what the comparison of a directory says about its file system */
-void place_prove(Engine *engine, Node *node, uint64_t volume_id, const ReconcileResult *result)
+void place_prove(Engine *engine, Node *node, const ReconcileResult *result)
 {
     Place *place = place_of(engine, node);
 
     if (!place)
         return;
-    if (result->proves_volume && !place_is_proven(engine, node, volume_id)) {
-        place->proven = true;
-        place->volume_id = volume_id;
-        tell_online(place, node);
-    }
-    node->foreign = result->verdict != RECONCILE_VERDICT_TRUSTED;
+    if (result->proves_volume)
+        place->proof = result->volume;
+    node->trusted = result->verdict == RECONCILE_VERDICT_TRUSTED;
+    node->foreign = !node->trusted;
     if (node->foreign)
-        unproven_add(engine, node);
+        unproven_add(engine, node, &result->volume);
+    else if (place->told && node->place > 0)
+        tell_online(place, node);
 }
 
 /* Said once for each place: all of it is the same drive. */
@@ -85,17 +78,22 @@ static void tell_foreign(Engine *engine, Node *node)
               path);
 }
 
+static bool is_proven(const VolumeProof *proof, const VolumeProof *volume)
+{
+    return proof->from == volume->from && proof->to == volume->to;
+}
+
 /* places_judge() - scans have ended: compare again what is proven by now, leave the rest alone */
 void places_judge(Engine *engine)
 {
     for (size_t left = engine->n_unproven; left > 0; left--) {
-        PolledNode *unproven = CONTAINER_OF(list_first(&engine->unproven), PolledNode, link);
+        UnprovenNode *unproven = CONTAINER_OF(list_first(&engine->unproven), UnprovenNode, link);
         Node *node = unproven->node;
-        Place *place = node->detached ? NULL : place_of(engine, node);
+        const Place *place = node->detached ? NULL : place_of(engine, node);
 
-        if (place && place->proven)
+        if (place && node->foreign && is_proven(&place->proof, &unproven->volume))
             dirty_add(engine, node, true);
-        else if (place)
+        else if (place && node->foreign)
             tell_foreign(engine, node);
         unproven_free(engine, unproven);
     }
@@ -104,5 +102,5 @@ void places_judge(Engine *engine)
 void proof_done(Engine *engine)
 {
     for (ListNode *link; (link = list_first(&engine->unproven));)
-        unproven_free(engine, CONTAINER_OF(link, PolledNode, link));
+        unproven_free(engine, CONTAINER_OF(link, UnprovenNode, link));
 }

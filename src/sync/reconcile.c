@@ -122,16 +122,25 @@ static bool has_same_child(const Listing *listing, const StoreDirectory *rows)
     return false;
 }
 
+static bool is_proven(const VolumeProof *proof, const VolumeProof *volume)
+{
+    return proof && proof->from == volume->from && proof->to == volume->to;
+}
+
 static void judge(ReconcileResult *result, const Listing *listing, const StoreDirectory *rows,
-                  bool volume_proven)
+                  const VolumeProof *proof)
 {
     bool has_rows = rows->n_entries > 0 || rows->n_children > 0;
-    bool same = rows->has_volume && rows->volume == listing->volume;
     bool empty = listing->n_files == 0 && listing->n_children == 0;
 
+    result->volume = (VolumeProof){rows->volume, listing->volume};
     result->verdict = RECONCILE_VERDICT_TRUSTED;
-    result->proves_volume = has_rows && (same || has_same_file(listing, rows));
-    if (!has_rows || result->proves_volume || volume_proven || (!rows->has_volume && !empty))
+    if (!has_rows || (!rows->has_volume && !empty))
+        return;
+    if (rows->has_volume && (rows->volume == listing->volume || is_proven(proof, &result->volume)))
+        return;
+    result->proves_volume = rows->has_volume && has_same_file(listing, rows);
+    if (result->proves_volume)
         return;
     result->verdict =
         has_same_child(listing, rows) ? RECONCILE_VERDICT_UNPROVEN : RECONCILE_VERDICT_FOREIGN;
@@ -186,14 +195,15 @@ static int compare_children(ReconcileResult *result, const Listing *listing,
 
 /*
  * reconcile_directory() - compare the listing of a directory with its rows
- * @volume_proven: another directory on this file system has proven it to be the right one
+ * @proof: what another directory there has proven of its file system; or NULL
  * @knows_inode: asked when size and time agree and the inode does not
  *
  * The names in the result are borrowed from listing and rows. Store thread (knows_inode reads the
  * state database). 0 or -ENOMEM.
  */
-int reconcile_directory(const Listing *listing, const StoreDirectory *rows, bool volume_proven,
-                        ReconcileKnowsInode knows_inode, void *context, ReconcileResult *ret_result)
+int reconcile_directory(const Listing *listing, const StoreDirectory *rows,
+                        const VolumeProof *proof, ReconcileKnowsInode knows_inode, void *context,
+                        ReconcileResult *ret_result)
 {
     ReconcileResult result = {0};
     int r = 0;
@@ -202,7 +212,7 @@ int reconcile_directory(const Listing *listing, const StoreDirectory *rows, bool
         *ret_result = result;
         return 0;
     }
-    judge(&result, listing, rows, volume_proven);
+    judge(&result, listing, rows, proof);
     if (result.verdict == RECONCILE_VERDICT_TRUSTED) {
         result.folder_differs = !rows->folder_id || rows->folder_mtime != listing->mtime ||
                                 !rows->has_volume || rows->volume != listing->volume;

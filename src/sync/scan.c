@@ -87,11 +87,10 @@ static void take_listings(Scan *scan)
             continue;
         }
         tell_bad_names(scan->engine, path, listing);
-        directories[count++] =
-            (JoinDirectory){.node = node_ref(node),
-                            .path = path,
-                            .listing = listing,
-                            .volume_proven = place_is_proven(scan->engine, node, listing->volume)};
+        directories[count++] = (JoinDirectory){.node = node_ref(node),
+                                               .path = path,
+                                               .listing = listing,
+                                               .proof = place_of(scan->engine, node)->proof};
     }
     if (count > 0)
         join_start(scan, directories, count);

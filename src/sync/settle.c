@@ -191,6 +191,9 @@ static char *counters_json(Engine *engine, const StoreCounters *store)
     put(object, "watches", engine->tree->n_watched);
     put(object, "nodes", engine->tree->n_nodes);
     put(object, "node_bytes", tree_memory(engine->tree));
+    put(object, "polled", engine->n_polled);
+    put(object, "polls", own->polls);
+    put(object, "folds", own->folds);
     put(object, "pending", engine->pending.count);
     put(object, "held", !list_is_empty(&engine->pending.held));
     put(object, "rounds", own->rounds);

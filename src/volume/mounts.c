@@ -61,6 +61,19 @@ static MountKind kind_of(const char *type)
     return MOUNT_KIND_LOCAL;
 }
 
+/* A number for a part of a file system, by its path there (FNV-1a: it is kept in a database, so it
+ * must stay the same); 0 for the whole. */
+static uint64_t part_of(const char *root)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    if (strcmp(root, "/") == 0)
+        return 0;
+    for (const unsigned char *c = (const unsigned char *)root; *c; c++)
+        hash = (hash ^ *c) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
 static void mount_done(Mount *mount)
 {
     free(mount->point);
@@ -92,6 +105,7 @@ static int parse_line(char *line, Mount *ret_mount)
     unescape(fields[4]);
     mount.id = (int)strtol(fields[0], NULL, 10);
     mount.kind = kind_of(type);
+    mount.part = strcmp(fields[3], "/") == 0 ? 0 : part_of(fields[3]);
     mount.device = strdup(fields[2]);
     mount.point = strdup(fields[4]);
     mount.type = strdup(type);

@@ -261,6 +261,7 @@ static void find_real_start(Walk *walk, Listing *listing, int fd)
 {
     char link[40];
     char path[PATH_MAX];
+    const Mount *mount;
     ssize_t n;
 
     (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
@@ -270,8 +271,11 @@ static void find_real_start(Walk *walk, Listing *listing, int fd)
         listing->real_path = strdup(path);
     }
     walk->real_start = strdup(listing->real_path ? listing->real_path : walk->path);
-    walk->has_mounts =
-        walk->mounts && walk->real_start && mount_table_has_below(walk->mounts, walk->real_start);
+    if (!walk->mounts || !walk->real_start)
+        return;
+    mount = mount_table_find(walk->mounts, walk->real_start);
+    walk->part = mount ? mount->part : 0;
+    walk->has_mounts = mount_table_has_below(walk->mounts, walk->real_start);
 }
 
 /* Watches and lists an open directory and leaves it open for its children. Takes over fd. */
@@ -303,6 +307,7 @@ static void visit(Walk *walk, int fd, const char *name, uint64_t parent, uint64_
     listing->names_only = walk->names_only;
     if (parent == 0)
         find_real_start(walk, listing, fd);
+    listing->volume ^= walk->part;
     watch_directory(walk, listing, fd);
     dir = fdopendir(fd);
     if (!dir) {

@@ -45,7 +45,7 @@ static bool knows_inode(void *context, const FileStamp *stamp, const char *id)
 }
 
 static ReconcileResult run(ListedFile *files, size_t n_files, StoreEntry *entries, size_t n_entries,
-                           uint64_t volume, bool proven)
+                           uint64_t volume, const VolumeProof *proof)
 {
     static char folder[] = "folder";
     Listing listing = {.files = files, .n_files = n_files, .volume = volume, .mtime = 5};
@@ -57,7 +57,7 @@ static ReconcileResult run(ListedFile *files, size_t n_files, StoreEntry *entrie
                            .n_entries = n_entries};
     ReconcileResult result;
 
-    assert_int_equal(reconcile_directory(&listing, &rows, proven, knows_inode, NULL, &result), 0);
+    assert_int_equal(reconcile_directory(&listing, &rows, proof, knows_inode, NULL, &result), 0);
     return result;
 }
 
@@ -65,7 +65,7 @@ static void test_differences(void **state)
 {
     ListedFile files[] = {file(0, 10, 100, 1), file(1, 10, 100, 2)};
     StoreEntry entries[] = {entry(1, 11, 100, 2), entry(2, 10, 100, 3)};
-    ReconcileResult result = run(files, 2, entries, 2, VOLUME, false);
+    ReconcileResult result = run(files, 2, entries, 2, VOLUME, NULL);
 
     (void)state;
     assert_int_equal(result.n_names, 3); /* new, modified, gone */
@@ -80,7 +80,7 @@ static void test_unchanged_costs_nothing(void **state)
 {
     ListedFile files[] = {file(0, 10, 100, 1)};
     StoreEntry entries[] = {entry(0, 10, 100, 1)};
-    ReconcileResult result = run(files, 1, entries, 1, VOLUME, false);
+    ReconcileResult result = run(files, 1, entries, 1, VOLUME, NULL);
 
     (void)state;
     assert_int_equal(result.n_names, 0);
@@ -97,12 +97,12 @@ static void test_another_inode(void **state)
 
     (void)state;
     knows = false; /* restored from a backup: the row is right, the inode is learnt */
-    result = run(files, 1, entries, 1, VOLUME, false);
+    result = run(files, 1, entries, 1, VOLUME, NULL);
     assert_int_equal(result.n_names, 0);
     assert_int_equal(result.n_stamps, 1);
     reconcile_result_done(&result);
     knows = true; /* it is another row's file: two exchanged their names */
-    result = run(files, 1, entries, 1, VOLUME, false);
+    result = run(files, 1, entries, 1, VOLUME, NULL);
     assert_int_equal(result.n_names, 1);
     reconcile_result_done(&result);
 }
@@ -115,7 +115,7 @@ static void test_missing_thumbnail_is_a_difference(void **state)
 
     (void)state;
     entries[0].has_thumbnail = false;
-    result = run(files, 1, entries, 1, VOLUME, false);
+    result = run(files, 1, entries, 1, VOLUME, NULL);
     assert_int_equal(result.n_names, 1);
     reconcile_result_done(&result);
 }
@@ -143,34 +143,42 @@ static void test_another_file_system_proves_nothing(void **state)
     StoreEntry entries[] = {entry(0, 10, 100, 1)};
     ListedFile same[] = {file(0, 10, 100, 1)};
     ListedFile foreign[] = {file(0, 99, 999, 1)};
-    ReconcileResult result = run(NULL, 0, entries, 1, VOLUME + 1, false);
+    VolumeProof proof = {VOLUME, VOLUME + 1};
+    VolumeProof of_another = {VOLUME + 7, VOLUME + 1};
+    ReconcileResult result = run(NULL, 0, entries, 1, VOLUME + 1, NULL);
 
     (void)state;
     assert_int_equal(result.verdict, RECONCILE_VERDICT_FOREIGN);
     assert_int_equal(result.n_names, 0);
     reconcile_result_done(&result);
-    result = run(foreign, 1, entries, 1, VOLUME + 1, false);
+    result = run(foreign, 1, entries, 1, VOLUME + 1, NULL);
     assert_int_equal(result.verdict, RECONCILE_VERDICT_FOREIGN);
     reconcile_result_done(&result);
     /* The same photos under another identifier: a drive that got another device number. */
-    result = run(same, 1, entries, 1, VOLUME + 1, false);
+    result = run(same, 1, entries, 1, VOLUME + 1, NULL);
     assert_int_equal(result.verdict, RECONCILE_VERDICT_TRUSTED);
+    assert_true(result.proves_volume);
+    assert_int_equal(result.volume.from, VOLUME);
+    assert_int_equal(result.volume.to, VOLUME + 1);
     assert_true(result.folder_differs);
     reconcile_result_done(&result);
     /* The right file system: empty means empty. */
-    result = run(NULL, 0, entries, 1, VOLUME, false);
+    result = run(NULL, 0, entries, 1, VOLUME, NULL);
     assert_int_equal(result.verdict, RECONCILE_VERDICT_TRUSTED);
-    assert_true(result.proves_volume);
     assert_int_equal(result.n_names, 1);
     reconcile_result_done(&result);
     /* Another directory of that file system has proven it. */
-    result = run(NULL, 0, entries, 1, VOLUME + 1, true);
+    result = run(NULL, 0, entries, 1, VOLUME + 1, &proof);
     assert_int_equal(result.verdict, RECONCILE_VERDICT_TRUSTED);
     assert_false(result.proves_volume);
     assert_int_equal(result.n_names, 1);
     reconcile_result_done(&result);
+    /* The file system below a mount point is proven to be itself, and not the drive. */
+    result = run(NULL, 0, entries, 1, VOLUME + 1, &of_another);
+    assert_int_equal(result.verdict, RECONCILE_VERDICT_FOREIGN);
+    reconcile_result_done(&result);
     /* Not known, and empty. */
-    result = run(NULL, 0, entries, 1, 0, false);
+    result = run(NULL, 0, entries, 1, 0, NULL);
     assert_int_equal(result.verdict, RECONCILE_VERDICT_FOREIGN);
     reconcile_result_done(&result);
 }
@@ -186,7 +194,7 @@ static void test_names_of_directories_prove_nothing(void **state)
     ReconcileResult result;
 
     (void)state;
-    assert_int_equal(reconcile_directory(&listing, &rows, false, knows_inode, NULL, &result), 0);
+    assert_int_equal(reconcile_directory(&listing, &rows, NULL, knows_inode, NULL, &result), 0);
     assert_int_equal(result.verdict, RECONCILE_VERDICT_UNPROVEN);
     assert_int_equal(result.n_names, 0);
     reconcile_result_done(&result);
@@ -201,7 +209,7 @@ static void test_failed_listing_proves_nothing(void **state)
     ReconcileResult result;
 
     (void)state;
-    assert_int_equal(reconcile_directory(&listing, &rows, false, knows_inode, NULL, &result), 0);
+    assert_int_equal(reconcile_directory(&listing, &rows, NULL, knows_inode, NULL, &result), 0);
     assert_int_equal(result.n_names, 0);
     reconcile_result_done(&result);
 }
@@ -216,7 +224,7 @@ static void test_children(void **state)
     ReconcileResult result;
 
     (void)state;
-    assert_int_equal(reconcile_directory(&listing, &rows, false, knows_inode, NULL, &result), 0);
+    assert_int_equal(reconcile_directory(&listing, &rows, NULL, knows_inode, NULL, &result), 0);
     assert_int_equal(result.n_names, 1);
     assert_string_equal(result.names[0], "sub");
     reconcile_result_done(&result);
