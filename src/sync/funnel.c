@@ -425,8 +425,12 @@ static void round_collect(Engine *engine, Volume *volume)
         else /* its directory has left the tree, or something was mounted there */
             pending_wait(&engine->pending, change, clock_now());
     }
-    if (round)
+    if (round && round->n_items > 0) {
         round_start(round);
+    } else if (round) {
+        free(round->items);
+        free(round);
+    }
 }
 
 /* Another program's import is left alone: when that is over, all of it is scanned. */

@@ -126,7 +126,8 @@ void volumes_reap(Volumes *volumes)
     LIST_FOREACH_SAFE (link, tmp, &volumes->list) {
         Volume *volume = CONTAINER_OF(link, Volume, link);
 
-        if (volume->users > 0 || worker_backlog(volume->worker) > 0)
+        if (volume->users > 0 || worker_backlog(volume->worker) > 0 ||
+            !list_is_empty(&volume->ready) || !list_is_empty(&volume->media_queue))
             continue;
         (void)worker_free(volume->worker, CLOCK_US_PER_SEC);
         volume_free(volume);

@@ -304,7 +304,7 @@ def test_root_by_a_symbolic_link_to_a_drive(own_mounts, library):
 
 # ---- at rest ----
 
-def test_idle_daemon_sleeps(library):
+def test_idle_daemon_sleeps(own_mounts, library):
     """Nothing wakes it up: soon after the last change no thread is scheduled any more."""
     lib = library(roots=("r",))
     lib.photos("r/many", 50)
