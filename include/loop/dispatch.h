@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 
 #include "util/cleanup.h"
+#include "util/histogram.h"
 #include "util/list.h"
 
 typedef struct Loop Loop;
@@ -51,4 +52,4 @@ void loop_exit(Loop *loop, int code);
 
 /* The longest time between waking up and going to sleep again, microseconds. */
 uint64_t loop_stall_max(const Loop *loop);
-uint64_t loop_rounds(const Loop *loop);
+const Histogram *loop_rounds(const Loop *loop);

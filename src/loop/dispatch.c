@@ -30,8 +30,7 @@ struct Loop {
     bool dispatching;
     bool exiting;
     int exit_code;
-    uint64_t stall_max;
-    uint64_t rounds;
+    Histogram rounds; /* µs between waking up and going to sleep again */
 };
 
 /* Microseconds for the stall: a suspend in the middle of a round is not the round's fault. */
@@ -52,6 +51,7 @@ int loop_create(Loop **ret_loop)
         return error_trace(-ENOMEM);
     list_init(&loop->sources);
     list_init(&loop->hooks);
+    loop->rounds.bounds = histogram_times;
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll < 0) {
         int r = error_errno();
@@ -195,7 +195,7 @@ static void loop_run_hooks(Loop *loop)
  */
 int loop_run_once(Loop *loop, int timeout_ms)
 {
-    uint64_t woken, stall;
+    uint64_t woken;
     int n;
 
     assert(!loop->dispatching);
@@ -212,10 +212,7 @@ int loop_run_once(Loop *loop, int timeout_ms)
     loop->n_ready = 0;
     loop_run_hooks(loop);
     loop->dispatching = false;
-    loop->rounds++;
-    stall = loop_clock() - woken;
-    if (stall > loop->stall_max)
-        loop->stall_max = stall;
+    histogram_add(&loop->rounds, loop_clock() - woken);
     return 0;
 }
 
@@ -249,11 +246,11 @@ void loop_exit(Loop *loop, int code)
 /* loop_stall_max() - the longest round so far, microseconds without the sleep */
 uint64_t loop_stall_max(const Loop *loop)
 {
-    return loop->stall_max;
+    return loop->rounds.max;
 }
 
-/* loop_rounds() - the number of rounds so far */
-uint64_t loop_rounds(const Loop *loop)
+/* loop_rounds() - how long the rounds so far took, microseconds without the sleep */
+const Histogram *loop_rounds(const Loop *loop)
 {
-    return loop->rounds;
+    return &loop->rounds;
 }

@@ -225,7 +225,7 @@ static char *counters_json(Engine *engine, const StoreCounters *store)
     put(object, "thumbnails_written", store->thumbnails_written);
     put(object, "thumbnails_removed", store->thumbnails_removed);
     put(object, "loop_stall_max_us", loop_stall_max(engine->loop));
-    put(object, "loop_rounds", loop_rounds(engine->loop));
+    put(object, "loop_rounds", loop_rounds(engine->loop)->count);
     text = json_dumps(object, JSON_INDENT(2));
     json_decref(object);
     return text;
