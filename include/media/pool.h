@@ -12,6 +12,7 @@
 #include "loop/timer.h"
 #include "media/facts.h"
 #include "media/status.h"
+#include "util/histogram.h"
 #include "util/list.h"
 
 typedef struct MediaPool MediaPool;
@@ -57,7 +58,8 @@ typedef struct MediaCounters {
     uint64_t crashes; /* workers that died on a job, which is then tried once more */
     uint64_t timeouts;
     uint64_t stuck;     /* workers that did not die when they were killed, and were replaced */
-    uint64_t decode_us; /* wall time of all jobs together */
+    Histogram photo_us; /* wall time of each job that ended, µs */
+    Histogram video_us;
 } MediaCounters;
 
 int media_pool_create(Loop *loop, Timers *timers, const MediaPoolOptions *options,

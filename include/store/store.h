@@ -20,6 +20,7 @@
 #include "store/arena.h"
 #include "util/cleanup.h"
 #include "util/file_stamp.h"
+#include "util/histogram.h"
 #include "util/media_kind.h"
 
 typedef struct Store Store;
@@ -37,12 +38,11 @@ typedef struct StoreOptions {
 } StoreOptions;
 
 typedef struct StoreCounters {
-    uint64_t transactions;  /* write transactions committed on PictoPy.db */
-    uint64_t operations;    /* operations committed */
-    uint64_t busy;          /* times that a lock was not had in time */
-    uint64_t lock_us_total; /* time in write transactions */
-    uint64_t lock_us_max;   /* the longest write transaction */
-    uint64_t read_us_max;   /* the longest read transaction */
+    uint64_t transactions; /* write transactions committed on PictoPy.db */
+    uint64_t operations;   /* operations committed */
+    uint64_t busy;         /* times that a lock was not had in time */
+    Histogram lock_us;     /* time that write transactions took, µs */
+    uint64_t read_us_max;  /* the longest read transaction */
     uint64_t thumbnails_written;
     uint64_t thumbnails_removed;
 } StoreCounters;

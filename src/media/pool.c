@@ -211,7 +211,8 @@ static void worker_finished(PoolWorker *worker, MediaJob *job)
     MediaPool *pool = worker->pool;
     MediaCounters *counters = &pool->counters;
 
-    counters->decode_us += worker->elapsed;
+    histogram_add(job->kind == MEDIA_KIND_VIDEO ? &counters->video_us : &counters->photo_us,
+                  worker->elapsed);
     counters->failures += job->status != MEDIA_STATUS_OK;
     counters->crashes += job->status == MEDIA_STATUS_CRASHED;
     counters->timeouts += job->status == MEDIA_STATUS_TIMEOUT;
@@ -318,6 +319,7 @@ int media_pool_create(Loop *loop, Timers *timers, const MediaPoolOptions *option
     pool->options = *options;
     pool->loop = loop;
     pool->timers = timers;
+    pool->counters.photo_us.bounds = pool->counters.video_us.bounds = histogram_times;
     list_init(&pool->queue);
     list_init(&pool->stuck);
     timer_init(&pool->restart, timers, restart_fired);

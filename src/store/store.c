@@ -45,6 +45,7 @@ int store_create(const StoreOptions *options, Store **ret_store)
         return error_trace(-ENOMEM);
     store->options = *options;
     store->schema.version = -1;
+    store->counters.lock_us.bounds = histogram_times;
     thumbnail_set_init(&store->thumbnails, options->thumbnails_directory);
     r = state_init(&store->state, options->state_directory, options->read_only);
     if (r) {
@@ -412,9 +413,7 @@ int store_commit(Store *store)
                                                 : COMMIT_WAIT_US - held);
     code = database_run(&store->database, "COMMIT");
     us = clock_now() - store->write_since;
-    store->counters.lock_us_total += us;
-    if (us > store->counters.lock_us_max)
-        store->counters.lock_us_max = us;
+    histogram_add(&store->counters.lock_us, us);
     if (code == SQLITE_OK) {
         store->counters.transactions++;
         store->changes++;

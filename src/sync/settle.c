@@ -215,12 +215,12 @@ static char *counters_json(Engine *engine, const StoreCounters *store)
     put(object, "media_crashes", media->crashes);
     put(object, "media_timeouts", media->timeouts);
     put(object, "media_stuck", media->stuck);
-    put(object, "decode_us", media->decode_us);
+    put(object, "decode_us", media->photo_us.sum + media->video_us.sum);
     put(object, "transactions", store->transactions);
     put(object, "operations", store->operations);
     put(object, "busy", store->busy);
-    put(object, "lock_us_total", store->lock_us_total);
-    put(object, "lock_us_max", store->lock_us_max);
+    put(object, "lock_us_total", store->lock_us.sum);
+    put(object, "lock_us_max", store->lock_us.max);
     put(object, "read_us_max", store->read_us_max);
     put(object, "thumbnails_written", store->thumbnails_written);
     put(object, "thumbnails_removed", store->thumbnails_removed);

@@ -186,7 +186,9 @@ static void test_photo(void **state)
     check_thumbnail(&test);
     assert_int_equal(counters->photos_decoded, 1);
     assert_int_equal(counters->failures, 0);
-    assert_true(counters->decode_us > 0);
+    assert_int_equal(counters->photo_us.count, 1);
+    assert_true(counters->photo_us.sum > 0);
+    assert_int_equal(counters->video_us.count, 0);
     /* the worker's socket and pidfd stay */
     assert_int_equal(count_fds(), before + 2);
     fixture_done(&f);
@@ -231,6 +233,7 @@ static void test_video_and_sidecar(void **state)
     assert_int_equal(test.job.facts.date_source, DATE_SOURCE_SIDECAR);
     assert_string_equal(test.job.facts.date_created, "2020-09-13T12:26:40");
     assert_int_equal(media_pool_counters(f.pool)->videos_read, 1);
+    assert_int_equal(media_pool_counters(f.pool)->video_us.count, 1);
     assert_int_equal(media_pool_counters(f.pool)->photos_decoded, 0);
     fixture_done(&f);
 }

@@ -428,7 +428,7 @@ static void test_folder_of_10000(void **state)
                                       " path AND folder_id = 'big'"),
                      N);
     print_message("10,000 photos renamed: longest lock %llu us, %llu transactions\n",
-                  (unsigned long long)counters->lock_us_max,
+                  (unsigned long long)counters->lock_us.max,
                   (unsigned long long)(counters->transactions - transactions));
 }
 
@@ -446,9 +446,9 @@ static void test_folder_of_60000(void **state)
                                       " path < '/r/renamed0'"),
                      N);
     assert_int_equal(fixture_count(f, "SELECT count(*) FROM folders"), 2);
-    assert_true(counters->transactions - transactions > 1 || counters->lock_us_max < 200000);
+    assert_true(counters->transactions - transactions > 1 || counters->lock_us.max < 200000);
     print_message("60,000 photos renamed: longest lock %llu us, %llu transactions\n",
-                  (unsigned long long)counters->lock_us_max,
+                  (unsigned long long)counters->lock_us.max,
                   (unsigned long long)(counters->transactions - transactions));
 }
 
@@ -469,8 +469,8 @@ static void test_remove_folders(void **state)
     assert_int_equal(fixture_count(f, "SELECT count(*) FROM folders"), 2);
     print_message("%d folders removed: %llu transactions, %llu us, longest lock %llu us\n", N,
                   (unsigned long long)counters->transactions,
-                  (unsigned long long)counters->lock_us_total,
-                  (unsigned long long)counters->lock_us_max);
+                  (unsigned long long)counters->lock_us.sum,
+                  (unsigned long long)counters->lock_us.max);
 }
 
 int main(void)

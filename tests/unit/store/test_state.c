@@ -355,7 +355,7 @@ static void test_locked(void **state)
     assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     fixture_write_one(f, fixture_remove(id, MEDIA_KIND_PHOTO), STORE_OP_RESULT_DONE);
     (void)sqlite3_close(db);
-    assert_in_range(store_counters(f->store)->lock_us_max, 1, 500000);
+    assert_in_range(store_counters(f->store)->lock_us.max, 1, 500000);
     free(id);
 }
 

@@ -52,7 +52,7 @@ static void test_busy_reader(void **state)
     fixture_exec(f, "BEGIN; SELECT count(*) FROM images;");
     assert_int_equal(store_write(f->store, &op, 1), STORE_E_BUSY);
     assert_int_equal(op.result, STORE_OP_RESULT_PENDING);
-    assert_true(store_counters(f->store)->lock_us_max < 250000);
+    assert_true(store_counters(f->store)->lock_us.max < 250000);
     fixture_assert_thumbnails(f);
     fixture_exec(f, "COMMIT");
     fixture_write(f, &op, 1);

@@ -385,7 +385,7 @@ static void test_many(void **state)
     assert_int_equal(fixture_count(f, "SELECT count(*) FROM videos"), N);
     print_message("%d rows: %llu transactions, longest lock %llu us\n", N,
                   (unsigned long long)store_counters(f->store)->transactions,
-                  (unsigned long long)store_counters(f->store)->lock_us_max);
+                  (unsigned long long)store_counters(f->store)->lock_us.max);
 }
 
 static int count_work(void *count)
