@@ -9,9 +9,12 @@
 #include "http/router.h"
 #include "sync/call.h"
 #include "sync/snapshot.h"
+#include "util/clock.h"
 
 /* Threads of the server; the gates below are shares of them. */
 #define HTTP_THREADS 16
+/* How long the engine may take to answer, µs. */
+#define HTTP_ANSWER_TIMEOUT (2 * CLOCK_US_PER_SEC)
 
 /* How many requests may wait for the engine at a time, so that one which need not wait (health)
  * finds a thread: at most 8 settles, 4 restarts, and 12 in all. */
@@ -53,6 +56,12 @@ bool http_rescan_path(const char *query, char **ret_path);
 /* timeout_ms of a query: its value, the default when it is not there; false when it is not a number
  * of 0 … 120000 or is there twice. */
 bool http_settle_timeout(const char *query, uint64_t *ret_ms);
+
+/* metrics.c */
+void http_get_metrics(HttpContext *context, const HttpRequest *request, HttpResponse *response);
+
+/* detail.c: the detail of GET /watcher/status; NULL when memory runs out. */
+json_t *http_detail(const SnapshotDetail *detail);
 
 /* token.c: may this request end the daemon? Otherwise 401, 403 or 503 is answered. */
 bool http_token_check(const char *file, const HttpRequest *request, HttpResponse *response);

@@ -19,6 +19,8 @@ typedef struct HttpResponse {
 
 void http_response_header(HttpResponse *response, const char *name, const char *format, ...)
     FORMAT_PRINTF(3, 4);
+/* Takes over body; type is borrowed. */
+void http_response_body(HttpResponse *response, int status, const char *type, char *body);
 /* Takes over body, a JSON text. */
 void http_response_text(HttpResponse *response, int status, char *body);
 /* Takes over the reference; NULL (memory ran out) becomes a 500. */

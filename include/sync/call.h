@@ -22,7 +22,8 @@ typedef enum CallKind {
     CALL_SHUTDOWN,
     CALL_FOLDER_STATUS, /* text: the JSON answer */
     CALL_PROBLEMS,      /* text: the JSON answer */
-    CALL_METRICS,       /* text: the JSON answer of GET /debug/counters */
+    CALL_COUNTERS,      /* text: the JSON answer of GET /debug/counters */
+    CALL_METRICS,       /* text: the engine's part of GET /metrics */
 } CallKind;
 
 typedef enum CallResult {

@@ -32,7 +32,10 @@ struct StoreTask {
     ListNode link; /* Engine.retries */
     Engine *engine;
     int result;
-    char *reason;                               /* of a result that is a condition */
+    char *reason;           /* of a result that is a condition */
+    bool problems_differ;   /* the list of problems is to be counted after the work */
+    uint64_t n_problems;    /* then: how long it is */
+    StoreCounters counters; /* as they were after the work */
     int (*work)(StoreTask *task, Store *store); /* store's thread: 0, STORE_E_… or negative */
     void (*finish)(StoreTask *task);            /* loop's thread; result 0 unless cancelled */
 };
@@ -73,18 +76,20 @@ typedef struct Root {
     char *real_path; /* without symbolic links, as last seen; NULL = not known */
     char *id;        /* of its folder row */
     RootState state;
+    int error; /* why it is offline: positive errno; 0 = something else is in its place */
     Place place;
     Node *node; /* NULL unless online (or scanning) */
     struct Scan *scan;
     Timer retry;
-    uint64_t backoff; /* µs */
-    bool watched;     /* all of it, since it came online */
-    bool rescan;      /* once more when the present scan has ended */
-    bool told;        /* its being offline has been logged */
-    bool wanted;      /* in the list that is being compared */
-    bool unsure;      /* something was mounted at or above it: its volume may be another one */
-    bool doubted;     /* its directory is known at another place, which is being looked at */
-    bool gone;        /* no longer registered: freed when its scan ends */
+    uint64_t backoff;  /* µs */
+    uint64_t compared; /* µs, when a comparison of all of it ended; 0 = never */
+    bool watched;      /* all of it, since it came online */
+    bool rescan;       /* once more when the present scan has ended */
+    bool told;         /* its being offline has been logged */
+    bool wanted;       /* in the list that is being compared */
+    bool unsure;       /* something was mounted at or above it: its volume may be another one */
+    bool doubted;      /* its directory is known at another place, which is being looked at */
+    bool gone;         /* no longer registered: freed when its scan ends */
     Engine *engine;
 } Root;
 
@@ -108,6 +113,7 @@ typedef struct Scan {
     Volume *volume;
     Node **nodes; /* by Listing.id; referenced; NULL where there is none */
     size_t n_nodes, nodes_capacity;
+    uint64_t begun;       /* µs */
     uint64_t moves_begun; /* Tree.n_moves when the present slice was asked for */
     unsigned n_joins;     /* slices under comparison */
     bool waiting;         /* for its turn: too many joins, or a verdict on its root */
@@ -176,11 +182,14 @@ typedef struct Write {
 } Write;
 
 typedef struct EngineCounters {
-    uint64_t rounds, probes, rescans, joins, files_unchanged;
-    uint64_t polls, overflow_warnings, folds;
+    uint64_t rounds, probes, joins, files_unchanged;
+    uint64_t scans, directories_listed, polls, folds;
+    /* Looking at all of a root, or of all roots, again: why. */
+    uint64_t rescans_interval, rescans_overflow, rescans_mount, rescans_request;
     uint64_t added, modified, moved, removed;
     uint64_t folders_added, folders_moved, folders_removed;
     uint64_t thumbnails_kept; /* content was the same: only metadata was written */
+    Histogram batches;        /* operations handed to the store together */
 } EngineCounters;
 
 struct Engine {
@@ -202,7 +211,8 @@ struct Engine {
     List retries; /* StoreTask.link */
     Timer retry_timer;
     uint64_t retry_backoff;
-    unsigned n_store_tasks; /* under way, those in retries included */
+    unsigned n_store_tasks;       /* under way, those in retries included */
+    StoreCounters store_counters; /* as the last task brought them: the store's thread owns them */
     bool database_connected;
     char *database_error; /* as last logged */
 
@@ -242,7 +252,12 @@ struct Engine {
 
     List scans; /* Scan.link */
     size_t n_scans;
-    List dirty; /* DirtyNode.link */
+    uint64_t listed_before; /* directories_listed when the present scans began */
+    unsigned n_root_scans;
+    uint64_t pass_begun; /* µs, when n_root_scans was last 0 */
+    int64_t pass_ended;  /* seconds since 1970, of the last pass over all roots; 0 = never */
+    uint64_t pass_took;  /* µs */
+    List dirty;          /* DirtyNode.link */
     size_t n_dirty;
     unsigned n_joins;
     unsigned n_doubts; /* directories found at a second place, being looked at */
@@ -270,8 +285,9 @@ struct Engine {
     size_t n_writes;
     bool writing;
 
-    List calls; /* Call.link */
-    uint64_t n_problems;
+    List calls;               /* Call.link */
+    uint64_t n_problems;      /* noted or found so far; 0: there is nothing to clear */
+    uint64_t problems_listed; /* in the list, as last counted */
 
     bool running; /* between start and stop of the watcher */
     bool ready;
@@ -279,13 +295,16 @@ struct Engine {
     bool stopped;
     bool snapshot_dirty;
     bool snapshot_published; /* at least once */
+    SnapshotDetail *detail;  /* as last published */
+    bool detail_stale;       /* something that is not a number in it may differ */
+    uint64_t detail_due;     /* µs: not before then */
+    Timer detail_timer;
     bool progress_dirty;
     EngineCounters counters;
 };
 
 /* engine.c */
 void engine_changed(Engine *engine); /* progress or the snapshot may differ */
-void engine_publish(Engine *engine);
 void engine_watch_start(Engine *engine);
 void engine_watch_stop(Engine *engine);
 bool engine_scans_idle(const Engine *engine);         /* those of hung volumes aside */
@@ -319,6 +338,7 @@ bool own_gone_has(const Engine *engine, const char *path);
 void roots_init(Engine *engine);
 void roots_done(Engine *engine);
 /* What is to be watched: count paths, with the ids of their rows. */
+const char *root_why_offline(const Root *root);
 void roots_update(Engine *engine, const SnapshotFolder *const *rows, size_t count);
 void roots_retry_offline(Engine *engine);
 void roots_clear(Engine *engine);
@@ -445,6 +465,20 @@ Write *write_free(Write *write);
 void batch_add(Engine *engine, Write *write);
 void batch_run(Engine *engine);
 void batch_clear(Engine *engine);
+
+/* publish.c: what others may see */
+void engine_publish(Engine *engine);
+void detail_init(Engine *engine);
+void detail_done(Engine *engine);
+void detail_refresh(Engine *engine); /* at the end of each round */
+SnapshotRootState root_state_shown(const Root *root, const char **ret_reason);
+/* Passes over all roots: how long ago everything was last compared. */
+void pass_scan_begun(Engine *engine);
+void pass_scan_ended(Engine *engine);
+
+/* metrics.c */
+char *metrics_json(Engine *engine); /* GET /debug/counters; NULL when memory runs out */
+char *metrics_text(Engine *engine); /* GET /metrics, the engine's part */
 
 /* settle.c */
 void calls_run(Engine *engine);

@@ -19,8 +19,13 @@ typedef struct EngineProgress {
     bool in_sync; /* nothing is pending */
     bool database_connected;
     uint64_t folders_watched;
-    uint64_t folders_scanned; /* since the present scan began */
+    bool scanning;            /* folders are being looked at */
+    uint64_t folders_scanned; /* since the present scans began */
+    uint64_t folders_polled;  /* they have no watch */
+    bool limit_reached;       /* of watches */
+    uint64_t watch_limit, watch_budget;
     uint64_t roots_online, roots_offline;
+    uint64_t roots_hung;  /* on volumes that do not answer; counted above as well */
     uint64_t photos_done; /* of the present import */
     uint64_t photos_total;
     uint64_t changes_pending;

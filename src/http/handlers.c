@@ -8,8 +8,6 @@
 #include "project-config.h"
 #include "util/clock.h"
 
-#define ANSWER_TIMEOUT (2 * CLOCK_US_PER_SEC)
-
 static const unsigned gate_limits[HTTP_GATE_COUNT] = {
     [HTTP_GATE_ALL] = HTTP_THREADS * 3 / 4,
     [HTTP_GATE_SETTLE] = HTTP_THREADS / 2,
@@ -144,10 +142,18 @@ json_t *http_watcher_info(HttpContext *context)
                      "watched_folders", list);
 }
 
+/* The five keys of PictoPy's own service, and one of ours. */
 static void get_watcher_status(HttpContext *context, const HttpRequest *request UNUSED,
                                HttpResponse *response)
 {
-    http_response_json(response, 200, http_watcher_info(context));
+    CLEANUP(snapshot_unref_p) Snapshot *snapshot = snapshot_box_acquire(context->snapshots);
+    json_t *info = http_watcher_info(context);
+
+    if (json_object_set_new(info, "detail", http_detail(snapshot ? snapshot->detail : NULL)) < 0) {
+        json_decref(info);
+        info = NULL;
+    }
+    http_response_json(response, 200, info);
 }
 
 /* The app polls this one and expects status 200 in every case (contract, section 6). */
@@ -158,7 +164,7 @@ static void get_folder_status(HttpContext *context, const HttpRequest *request U
     CallResult result;
     const char *message;
 
-    if (!http_ask(context, HTTP_GATE_ALL, CALL_FOLDER_STATUS, NULL, ANSWER_TIMEOUT, response,
+    if (!http_ask(context, HTTP_GATE_ALL, CALL_FOLDER_STATUS, NULL, HTTP_ANSWER_TIMEOUT, response,
                   &result, &text)) {
         message = "Too many requests are waiting";
     } else if (result == CALL_RESULT_OK && text) {
@@ -180,7 +186,8 @@ static void get_text(HttpContext *context, CallKind kind, HttpResponse *response
     CLEANUP_FREE char *text = NULL;
     CallResult result;
 
-    if (!http_ask(context, HTTP_GATE_ALL, kind, NULL, ANSWER_TIMEOUT, response, &result, &text))
+    if (!http_ask(context, HTTP_GATE_ALL, kind, NULL, HTTP_ANSWER_TIMEOUT, response, &result,
+                  &text))
         return;
     if (result == CALL_RESULT_OK && text)
         http_response_text(response, 200, STEAL_PTR(text));
@@ -197,7 +204,7 @@ static void get_problems(HttpContext *context, const HttpRequest *request UNUSED
 static void get_counters(HttpContext *context, const HttpRequest *request UNUSED,
                          HttpResponse *response)
 {
-    get_text(context, CALL_METRICS, response);
+    get_text(context, CALL_COUNTERS, response);
 }
 
 const Route http_routes[] = {
@@ -213,6 +220,7 @@ const Route http_routes[] = {
     {.path = "/watcher/rescan", .post = http_post_rescan},
     {.path = "/watcher/settle", .get = http_get_settle},
     {.path = "/problems", .get = get_problems},
+    {.path = "/metrics", .get = http_get_metrics},
     {.path = "/debug/counters", .get = get_counters},
     {0},
 };

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+static const char content_json[] = "application/json";
+
 /* http_status_reason() - the reason phrase of the status codes that this service uses */
 const char *http_status_reason(int status)
 {
@@ -69,16 +71,26 @@ void http_response_header(HttpResponse *response, const char *name, const char *
     free(value);
 }
 
-/* http_response_text() - answers with a JSON text, which is taken over; NULL becomes a 500 */
-void http_response_text(HttpResponse *response, int status, char *body)
+/*
+ * http_response_body() - answers with any text
+ * @type: of its content; borrowed
+ * @body: taken over; NULL (memory ran out) becomes a 500
+ */
+void http_response_body(HttpResponse *response, int status, const char *type, char *body)
 {
     static const char lost[] = "{\"detail\": \"Out of memory\"}";
 
     free(response->body);
     response->status = body ? status : 500;
-    response->content_type = "application/json";
+    response->content_type = body ? type : content_json;
     response->body = body ? body : strdup(lost);
     response->body_length = response->body ? strlen(response->body) : 0;
+}
+
+/* http_response_text() - answers with a JSON text, which is taken over; NULL becomes a 500 */
+void http_response_text(HttpResponse *response, int status, char *body)
+{
+    http_response_body(response, status, content_json, body);
 }
 
 /* http_response_json() - answers with a JSON value, whose reference is taken over */
@@ -125,8 +137,8 @@ static void print_date(Text *out)
  * @keep_alive: the connection stays open
  * @out: the message is appended; marked failed when memory runs out
  *
- * no-store and nosniff because what is answered is private and is never anything but JSON; Vary
- * because the CORS headers depend on who asks.
+ * no-store and nosniff because what is answered is private and is never a page; Vary because the
+ * CORS headers depend on who asks.
  */
 void http_response_print(const HttpResponse *response, bool head_only, bool keep_alive, Text *out)
 {

@@ -279,6 +279,14 @@ static void batch_finished(StoreTask *task)
     engine_changed(engine);
 }
 
+static bool touches_problems(const Batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->ops[i].kind == STORE_OP_PROBLEM || batch->ops[i].kind == STORE_OP_PROBLEM_CLEAR)
+            return true;
+    return false;
+}
+
 static int batch_work(StoreTask *task, Store *store)
 {
     Batch *batch = CONTAINER_OF(task, Batch, task);
@@ -330,6 +338,8 @@ void batch_run(Engine *engine)
         return;
     }
     engine->writing = true;
+    histogram_add(&engine->counters.batches, batch->count);
+    batch->task.problems_differ = touches_problems(batch);
     batch->task.work = batch_work;
     batch->task.finish = batch_finished;
     store_task_submit(&batch->task, engine, WORKER_PRIORITY_HIGH);

@@ -83,23 +83,6 @@ void engine_changed(Engine *engine)
     engine->progress_dirty = true;
 }
 
-/* engine_publish() - show the HTTP threads what is true now, if it changed */
-void engine_publish(Engine *engine)
-{
-    Snapshot *snapshot;
-
-    if (!engine->snapshot_dirty || snapshot_new(&snapshot) < 0)
-        return;
-    engine->snapshot_dirty = false;
-    engine->snapshot_published = true;
-    snapshot->database_connected = engine->database_connected;
-    snapshot->watcher_running = engine->running;
-    snapshot->thread_id = gettid();
-    if (engine->folders && engine->running)
-        snapshot->folders = snapshot_folders_ref(engine->folders);
-    snapshot_box_publish(engine->options.snapshots, snapshot);
-}
-
 static void arm_due(Engine *engine)
 {
     uint64_t due = pending_next_due(&engine->pending);
@@ -146,6 +129,7 @@ static void engine_round(LoopHook *hook)
         engine->progress_dirty = true;
     }
     arm_due(engine);
+    detail_refresh(engine);
     engine_publish(engine);
     if (engine->progress_dirty) {
         engine->progress_dirty = false;
@@ -157,6 +141,7 @@ static void reconcile_fired(Timer *timer)
 {
     Engine *engine = CONTAINER_OF(timer, Engine, reconcile_timer);
 
+    engine->counters.rescans_interval++;
     roots_scan(engine, true);
     if (engine->config->watch_reconcile_interval > 0)
         (void)timer_arm_in(timer, engine->config->watch_reconcile_interval);
@@ -232,8 +217,10 @@ static int create_store(Engine *engine)
     };
     int r = store_create(&options, &engine->store);
 
-    if (r == 0)
+    if (r == 0) {
+        engine->store_counters = *store_counters(engine->store);
         r = worker_create("store", engine, engine->options.mailbox, &engine->store_worker);
+    }
     return error_trace(r);
 }
 
@@ -251,6 +238,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     engine->timers = options->timers;
     engine->listener = events_listener();
     engine->mounts.fd = -1;
+    engine->counters.batches.bounds = histogram_sizes;
     list_init(&engine->retries);
     list_init(&engine->media_queue);
     list_init(&engine->scans);
@@ -264,6 +252,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     timer_init(&engine->reconcile_timer, engine->timers, reconcile_fired);
     roots_init(engine);
     poll_init(engine);
+    detail_init(engine);
     volumes_init(&engine->volumes, options->mailbox);
     r = pending_init(&engine->pending);
     if (r == 0)
@@ -327,6 +316,7 @@ Engine *engine_free(Engine *engine)
     moves_clear(engine);
     roots_done(engine);
     poll_done(engine);
+    detail_done(engine);
     proof_done(engine);
     pending_done(&engine->pending);
     places_done(engine);
@@ -394,15 +384,23 @@ void engine_progress(const Engine *engine, EngineProgress *ret_progress)
         .ready = engine->ready,
         .database_connected = engine->database_connected,
         .folders_watched = engine->tree->n_watched,
+        .scanning = engine->n_scans > 0,
+        .folders_scanned = engine->counters.directories_listed - engine->listed_before,
+        .folders_polled = engine->n_polled,
+        .limit_reached = engine->limit_told,
+        .watch_limit = engine->watch_limit,
+        .watch_budget = engine->watch_budget,
         .photos_done = engine->media_done,
         .photos_total = engine->media_total,
         .changes_pending = engine->pending.count,
-        .problems = engine->n_problems,
+        .problems = engine->problems_listed,
     };
 
     LIST_FOREACH (link, &engine->roots) {
         const Root *root = CONTAINER_OF(link, Root, link);
+        const char *reason;
 
+        progress.roots_hung += root_state_shown(root, &reason) == SNAPSHOT_ROOT_HUNG;
         progress.roots_online += root->state == ROOT_STATE_ONLINE;
         progress.roots_offline += root->state == ROOT_STATE_OFFLINE;
     }

@@ -193,6 +193,7 @@ static void on_overflow(WatchListener *listener)
                   "more changes than the kernel's queue holds (fs.inotify.max_queued_events): "
                   "looking at everything again");
     engine->overflow_told = now;
+    engine->counters.rescans_overflow++;
     LIST_FOREACH_SAFE (link, tmp, &engine->roots) {
         Root *root = CONTAINER_OF(link, Root, link);
 

@@ -442,6 +442,7 @@ void folders_poll(Engine *engine, bool force)
     task->watch = &engine->database_watch;
     task->rules = rules_ref(engine->rules);
     task->before = engine->folders_known ? snapshot_folders_ref(engine->folders) : NULL;
+    task->task.problems_differ = !engine->folders_known;
     task->task.work = folders_work;
     task->task.finish = folders_finish;
     engine->folders_reading = true;

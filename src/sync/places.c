@@ -212,6 +212,7 @@ static void mount_changed(void *context, const char *point)
             continue;
         if (strcmp(path, point) == 0 || path_is_below(path, point)) {
             root->unsure = true;
+            engine->counters.rescans_mount++;
             root_look(root);
         } else if (path_is_below(point, path) && root->real_path) {
             mount_changed_below(engine, root, point);

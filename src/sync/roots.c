@@ -92,16 +92,22 @@ static void root_drop(Root *root)
     scan_resume(root->scan);
 }
 
+/* root_why_offline() - the reason, for people; borrowed, the loop's thread only */
+const char *root_why_offline(const Root *root)
+{
+    return root->error == 0 ? "another file system, or an empty mount point, is in its place"
+                            : strerror(root->error);
+}
+
 static void root_offline(Root *root, int error)
 {
-    const char *why = error == 0 ? "another file system, or an empty mount point, is in its place"
-                                 : strerror(error);
-
     root_unwatch(root);
     root->state = ROOT_STATE_OFFLINE;
+    root->error = error;
     if (!root->told)
         log_event(LOG_LEVEL_WARNING, LOG_EVENT_ROOT_OFFLINE, root->id, root->path,
-                  "%s is offline (%s): its photos stay in the library", root->path, why);
+                  "%s is offline (%s): its photos stay in the library", root->path,
+                  root_why_offline(root));
     root->told = true;
     if (root->backoff == 0)
         root->backoff = BACKOFF_FIRST;

@@ -81,6 +81,7 @@ static void take_listings(Scan *scan)
         Node *node = attach_listing(scan, listing);
         char *path = node ? node_path_new(node) : NULL;
 
+        scan->engine->counters.directories_listed += !listing->is_mount;
         if (!path || ARRAY_RESERVE(directories, capacity, count + 1) < 0) {
             free(path);
             (void)listing_free(listing);
@@ -118,6 +119,7 @@ static void scan_end(Scan *scan)
     Engine *engine = scan->engine;
     Root *root = scan->root;
     bool all_watched = scan->names_only && !scan->walk.abort;
+    bool compared = !scan->names_only && !scan->walk.abort;
 
     list_remove(&scan->link);
     engine->n_scans--;
@@ -129,11 +131,14 @@ static void scan_end(Scan *scan)
     }
     if (root) {
         root->scan = NULL;
+        if (compared)
+            root->compared = clock_now();
         if (all_watched) {
             root->watched = true;
             root->rescan = true; /* now everything is compared */
         }
         root_scan_ended(root);
+        pass_scan_ended(engine);
     }
     engine_changed(engine);
 }
@@ -269,8 +274,9 @@ static Scan *scan_new(Engine *engine, const char *path, Volume *volume)
     scan->walk.inotify_fd = watcher_fd(engine->watcher);
     scan->walk.mask = EVENT_WATCH_MASK;
     list_append(&engine->scans, &scan->link);
-    engine->n_scans++;
-    engine->counters.rescans++;
+    if (engine->n_scans++ == 0)
+        engine->listed_before = engine->counters.directories_listed;
+    engine->counters.scans++;
     return scan;
 }
 
@@ -311,6 +317,7 @@ void scan_root(Root *root, bool idle)
     if (root->node && root->node->alias)
         scan->walk.inotify_fd = -1;
     root->scan = scan;
+    pass_scan_begun(engine);
     scan_submit(scan);
 }
 

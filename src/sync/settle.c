@@ -8,7 +8,6 @@
  * scans must be through, since they make changes; then the present epoch of changes is closed and
  * must be worked off; and if that started new scans, once more from there.
  */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,101 +163,11 @@ static void text_begin(Engine *engine, Call *call, int (*work)(StoreTask *, Stor
     store_task_submit(&text->task, engine, WORKER_PRIORITY_HIGH);
 }
 
-/* ---- counters: the loop's own and, from its thread, the store's ---- */
+/* ---- numbers ---- */
 
-typedef struct CountersTask {
-    StoreTask task;
-    Call *call;
-    StoreCounters counters;
-} CountersTask;
-
-static void put(json_t *object, const char *key, uint64_t value)
+static void answer_text(Call *call, char *text)
 {
-    (void)json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
-/* Every counter of the engine, for GET /debug/counters. */
-static char *counters_json(Engine *engine, const StoreCounters *store)
-{
-    const WatchCounters *watch = watcher_counters(engine->watcher);
-    const MediaCounters *media = media_pool_counters(engine->media);
-    const EngineCounters *own = &engine->counters;
-    json_t *object = json_object();
-    char *text;
-
-    put(object, "events", watch->events);
-    put(object, "overflows", watch->overflows);
-    put(object, "watches", engine->tree->n_watched);
-    put(object, "nodes", engine->tree->n_nodes);
-    put(object, "node_bytes", tree_memory(engine->tree));
-    put(object, "polled", engine->n_polled);
-    put(object, "polls", own->polls);
-    put(object, "folds", own->folds);
-    put(object, "pending", engine->pending.count);
-    put(object, "held", !list_is_empty(&engine->pending.held));
-    put(object, "rounds", own->rounds);
-    put(object, "probes", own->probes);
-    put(object, "rescans", own->rescans);
-    put(object, "joins", own->joins);
-    put(object, "files_unchanged", own->files_unchanged);
-    put(object, "added", own->added);
-    put(object, "modified", own->modified);
-    put(object, "moved", own->moved);
-    put(object, "removed", own->removed);
-    put(object, "folders_added", own->folders_added);
-    put(object, "folders_moved", own->folders_moved);
-    put(object, "folders_removed", own->folders_removed);
-    put(object, "thumbnails_kept", own->thumbnails_kept);
-    put(object, "photos_decoded", media->photos_decoded);
-    put(object, "videos_read", media->videos_read);
-    put(object, "media_failures", media->failures);
-    put(object, "media_crashes", media->crashes);
-    put(object, "media_timeouts", media->timeouts);
-    put(object, "media_stuck", media->stuck);
-    put(object, "decode_us", media->photo_us.sum + media->video_us.sum);
-    put(object, "transactions", store->transactions);
-    put(object, "operations", store->operations);
-    put(object, "busy", store->busy);
-    put(object, "lock_us_total", store->lock_us.sum);
-    put(object, "lock_us_max", store->lock_us.max);
-    put(object, "read_us_max", store->read_us_max);
-    put(object, "thumbnails_written", store->thumbnails_written);
-    put(object, "thumbnails_removed", store->thumbnails_removed);
-    put(object, "loop_stall_max_us", loop_stall_max(engine->loop));
-    put(object, "loop_rounds", loop_rounds(engine->loop)->count);
-    text = json_dumps(object, JSON_INDENT(2));
-    json_decref(object);
-    return text;
-}
-
-static int counters_work(StoreTask *task, Store *store)
-{
-    CONTAINER_OF(task, CountersTask, task)->counters = *store_counters(store);
-    return 0;
-}
-
-static void counters_finish(StoreTask *task)
-{
-    CountersTask *counters = CONTAINER_OF(task, CountersTask, task);
-    bool ok = !store_task_cancelled(task);
-
-    call_answer(counters->call, ok ? CALL_RESULT_OK : CALL_RESULT_FAILED,
-                ok ? counters_json(task->engine, &counters->counters) : NULL);
-    free(counters);
-}
-
-static void counters_begin(Engine *engine, Call *call)
-{
-    CountersTask *counters = calloc(1, sizeof(*counters));
-
-    if (!counters) {
-        call_answer(call, CALL_RESULT_FAILED, NULL);
-        return;
-    }
-    counters->call = call;
-    counters->task.work = counters_work;
-    counters->task.finish = counters_finish;
-    store_task_submit(&counters->task, engine, WORKER_PRIORITY_HIGH);
+    call_answer(call, text ? CALL_RESULT_OK : CALL_RESULT_FAILED, text);
 }
 
 /* ---- the entry ---- */
@@ -294,6 +203,7 @@ static void rescan(Engine *engine, Call *call)
         return;
     }
     if (!call->argument) {
+        engine->counters.rescans_request++;
         roots_scan(engine, false);
         call_answer(call, CALL_RESULT_OK, NULL);
         return;
@@ -342,8 +252,11 @@ void engine_call(Engine *engine, Call *call)
     case CALL_PROBLEMS:
         text_begin(engine, call, problems_work);
         return;
+    case CALL_COUNTERS:
+        answer_text(call, metrics_json(engine));
+        return;
     case CALL_METRICS:
-        counters_begin(engine, call);
+        answer_text(call, metrics_text(engine));
         return;
     }
     call_answer(call, CALL_RESULT_FAILED, NULL);

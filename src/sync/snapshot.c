@@ -1,8 +1,8 @@
 /*
  * Snapshots. The loop fills in a new Snapshot whenever what the HTTP threads may see has changed,
  * and publishes it; from then on nobody writes to it. A reader takes a reference under the box's
- * lock, which is held for one pointer and one counter, and reads at leisure. The list of folders,
- * the only large part, has a counter of its own, so that a snapshot that changes nothing but a flag
+ * lock, which is held for one pointer and one counter, and reads at leisure. The list of folders
+ * and the detail have counters of their own, so that a snapshot that changes nothing but a flag
  * does not copy ten thousand paths.
  */
 
@@ -83,7 +83,7 @@ Snapshot *snapshot_box_acquire(SnapshotBox *box)
 /*
  * snapshot_new() - an empty snapshot with one reference, for the caller to fill in
  *
- * Its folders and status belong to it and are released with it. Returns 0, or -ENOMEM.
+ * Its folders and detail are released with it. Returns 0, or -ENOMEM.
  */
 int snapshot_new(Snapshot **ret_snapshot)
 {
@@ -103,7 +103,7 @@ Snapshot *snapshot_unref(Snapshot *snapshot)
     if (!snapshot || __atomic_sub_fetch(&snapshot->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return NULL;
     (void)snapshot_folders_unref(snapshot->folders);
-    free(snapshot->status);
+    (void)snapshot_detail_unref(snapshot->detail);
     free(snapshot);
     return NULL;
 }
@@ -150,4 +150,60 @@ SnapshotFolders *snapshot_folders_unref(SnapshotFolders *folders)
     free(folders->items);
     free(folders);
     return NULL;
+}
+
+/*
+ * snapshot_detail_new() - n_roots empty roots, and numbers of zero, with one reference
+ *
+ * The caller fills in allocated strings; a half-filled one can be released. Returns 0, or -ENOMEM.
+ */
+int snapshot_detail_new(size_t n_roots, SnapshotDetail **ret_detail)
+{
+    SnapshotDetail *detail = calloc(1, sizeof(*detail));
+
+    if (!detail)
+        return error_trace(-ENOMEM);
+    detail->roots = calloc(n_roots > 0 ? n_roots : 1, sizeof(*detail->roots));
+    if (!detail->roots) {
+        free(detail);
+        return error_trace(-ENOMEM);
+    }
+    detail->refs = 1;
+    detail->n_roots = n_roots;
+    *ret_detail = detail;
+    return 0;
+}
+
+/* snapshot_detail_ref() - one more reference; accepts NULL. Any thread. */
+SnapshotDetail *snapshot_detail_ref(SnapshotDetail *detail)
+{
+    if (detail)
+        (void)__atomic_add_fetch(&detail->refs, 1, __ATOMIC_RELAXED);
+    return detail;
+}
+
+/* snapshot_detail_unref() - drops a reference, frees with the last; accepts NULL. Any thread. */
+SnapshotDetail *snapshot_detail_unref(SnapshotDetail *detail)
+{
+    if (!detail || __atomic_sub_fetch(&detail->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return NULL;
+    for (size_t i = 0; i < detail->n_roots; i++) {
+        free(detail->roots[i].path);
+        free(detail->roots[i].reason);
+    }
+    free(detail->roots);
+    free(detail);
+    return NULL;
+}
+
+/* snapshot_root_state_name() - as /watcher/status and /metrics have it */
+const char *snapshot_root_state_name(SnapshotRootState state)
+{
+    static const char *const names[SNAPSHOT_ROOT_STATES] = {
+        [SNAPSHOT_ROOT_ONLINE] = "online", [SNAPSHOT_ROOT_SCANNING] = "scanning",
+        [SNAPSHOT_ROOT_POLLED] = "polled", [SNAPSHOT_ROOT_OFFLINE] = "offline",
+        [SNAPSHOT_ROOT_HUNG] = "hung",
+    };
+
+    return names[state];
 }

@@ -24,11 +24,25 @@ static void store_task_run(WorkerJob *job, void *context)
         free(task->reason);
         task->reason = strdup(store_error(engine->store));
     }
+    if (task->result == 0 && task->problems_differ)
+        (void)store_problem_count(engine->store, &task->n_problems);
+    task->counters = *store_counters(engine->store);
 }
 
 bool store_task_cancelled(const StoreTask *task)
 {
     return task->job.cancelled;
+}
+
+/* What the task brought along from the store's thread. */
+static void take_numbers(Engine *engine, const StoreTask *task)
+{
+    engine->store_counters = task->counters;
+    if (task->result != 0 || !task->problems_differ)
+        return;
+    engine->problems_listed = task->n_problems;
+    if (engine->n_problems < task->n_problems)
+        engine->n_problems = task->n_problems;
 }
 
 static void database_up(Engine *engine)
@@ -71,6 +85,8 @@ static void store_task_done(WorkerJob *job)
     StoreTask *task = CONTAINER_OF(job, StoreTask, job);
     Engine *engine = task->engine;
 
+    if (!job->cancelled)
+        take_numbers(engine, task);
     if (engine->stopping && task->result > 0)
         job->cancelled = true; /* it would be kept for a next time that does not come */
     if (!job->cancelled && task->result > 0) {

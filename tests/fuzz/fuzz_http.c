@@ -100,9 +100,9 @@ static bool asks_the_engine(const char *path)
 {
     const Route *route = router_find(http_routes, path);
 
-    return route &&
-           (route->post || strstr(route->path, "settle") || strstr(route->path, "/status") ||
-            strcmp(route->path, "/problems") == 0 || strstr(route->path, "counters"));
+    return route && (route->post || strstr(route->path, "settle") ||
+                     strstr(route->path, "/status") || strcmp(route->path, "/problems") == 0 ||
+                     strstr(route->path, "counters") || strcmp(route->path, "/metrics") == 0);
 }
 
 static void check_request(char *text)

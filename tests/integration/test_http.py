@@ -18,9 +18,10 @@ ORIGIN = "tauri://localhost"
 EVIL = "http://evil.example"
 
 GETS = ["/", "/health", "/folders", "/folders/status", "/watcher/status", "/watcher/settle",
-        "/problems", "/debug/counters"]
-POSTS = ["/watcher/restart", "/watcher/start", "/watcher/stop", "/shutdown"]
-CONTRACT = GETS[:5] + POSTS  # these also below /api/v1
+        "/problems", "/metrics", "/debug/counters"]
+POSTS = ["/watcher/restart", "/watcher/start", "/watcher/stop", "/shutdown", "/watcher/rescan"]
+CONTRACT = GETS[:5] + POSTS[:4]  # these also below /api/v1
+TYPES = {"/metrics": "text/plain; version=0.0.4; charset=utf-8"}
 WATCHED = ["photos", "photos/sub", "more"]
 
 
@@ -37,8 +38,8 @@ def lib():
     library.close()
 
 
-def check_headers(headers, text):
-    assert headers["Content-Type"] == "application/json"
+def check_headers(headers, text, type_="application/json"):
+    assert headers["Content-Type"] == type_
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Vary"] == "Origin"
@@ -47,7 +48,7 @@ def check_headers(headers, text):
 
 
 def ask(lib, method, path, headers=None, body=None, port=None):
-    """(status, headers, parsed body), with the headers that every answer has checked."""
+    """(status, headers, parsed body or text), with the headers that every answer has checked."""
     connection = http.client.HTTPConnection("127.0.0.1", port or lib.daemon.port,
                                             timeout=60 * harness.PATIENCE)
     try:
@@ -57,6 +58,9 @@ def ask(lib, method, path, headers=None, body=None, port=None):
         if method == "HEAD":
             assert text == b""
             return response.status, response.headers, None
+        if response.status == 200 and path in TYPES:
+            check_headers(response.headers, text, TYPES[path])
+            return response.status, response.headers, text.decode()
         check_headers(response.headers, text)
         return response.status, response.headers, json.loads(text)
     finally:
@@ -197,7 +201,11 @@ def test_folder_status_fails_with_200(library):
 def test_watcher_status(lib):
     status, _, body = ask(lib, "GET", "/watcher/status")
     assert status == 200
+    assert list(body)[-1] == "detail"
+    detail = body.pop("detail")
     check_info(lib, body)
+    assert list(detail) == ["roots", "scanning", "folders_scanned", "pending", "watches",
+                            "polled_folders", "problems", "last_reconcile"]
 
 
 def test_watcher_restart(lib):
@@ -323,7 +331,7 @@ def test_wrong_method(lib, path):
 def test_head(lib, path):
     status, headers, _ = ask(lib, "HEAD", path)
     assert status == 200 and int(headers["Content-Length"]) > 0
-    assert headers["Content-Type"] == "application/json"
+    assert headers["Content-Type"] == TYPES.get(path, "application/json")
 
 
 def test_head_of_nothing(lib):
@@ -342,7 +350,8 @@ def test_versioned(lib, path):
 @pytest.mark.parametrize("path", [
     "/nothing", "/watcher", "/health/x", "//health", "/health//", "/HEALTH", "/%68ealth",
     "/health%00", "/health%2F", "/../health", "/x/../health", "/./health", "/health;x",
-    "/etc/passwd", "/api/v1/problems", "/api/v1/watcher/settle", "/api/v2/health", "/.htpasswd"])
+    "/etc/passwd", "/api/v1/problems", "/api/v1/metrics", "/api/v1/watcher/settle",
+    "/api/v2/health", "/.htpasswd"])
 def test_unknown_path(lib, path):
     error(lib, "GET", path, 404, "Not Found")
     error(lib, "POST", path, 404, "Not Found")

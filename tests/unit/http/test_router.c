@@ -33,6 +33,8 @@ static void test_find(void **state)
         {"/api/v1/watcher/settle", NULL},
         {"/api/v1/problems", NULL},
         {"/api/v1/debug/counters", NULL},
+        {"/metrics", "/metrics"},
+        {"/api/v1/metrics", NULL},
         {"/api/v1/api/v1/health", NULL},
         {"/api/v1health", NULL},
         {"/api/v2/health", NULL},

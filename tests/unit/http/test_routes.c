@@ -31,7 +31,7 @@ static void test_root(void **state)
     assert_int_equal(json_object_size(json), 3);
     has_string(json, "name", "PictoPy Sync Microservice");
     has_string(json, "version", PROJECT_VERSION);
-    assert_int_equal(json_array_size(endpoints), 13);
+    assert_int_equal(json_array_size(endpoints), 14);
     assert_string_equal(json_string_value(json_array_get(endpoints, 1)), "/health");
     json_decref(json);
 }
@@ -107,16 +107,95 @@ static void expect_info(json_t *info, bool running, size_t n)
     expect_folders(json_object_get(info, "watched_folders"), n);
 }
 
+/* Takes the detail out of an answer; the five others are PictoPy's. */
+static json_t *take_detail(json_t *info)
+{
+    json_t *detail = json_incref(json_object_get(info, "detail"));
+
+    assert_int_equal(json_object_del(info, "detail"), 0);
+    return detail;
+}
+
 static void test_watcher_status(void **state)
 {
     Fixture *f = *state;
     json_t *json = fixture_json(f, "GET", "/watcher/status", NULL, 200);
+    json_t *detail = take_detail(json);
 
+    assert_true(json_is_null(detail));
     expect_info(json, false, 0);
     json_decref(json);
     fixture_publish(f, true, 2);
     json = fixture_json(f, "GET", "/api/v1/watcher/status", NULL, 200);
+    detail = take_detail(json);
+    assert_true(json_is_null(detail));
     expect_info(json, true, 2);
+    json_decref(json);
+}
+
+static void publish_detail(Fixture *f, const SnapshotNumbers *numbers)
+{
+    Snapshot *snapshot;
+    SnapshotDetail *detail;
+
+    assert_int_equal(snapshot_new(&snapshot), 0);
+    assert_int_equal(snapshot_detail_new(2, &detail), 0);
+    detail->roots[0].path = strdup("/photos/ä \"");
+    detail->roots[1].path = strdup("/away");
+    detail->roots[1].state = SNAPSHOT_ROOT_OFFLINE;
+    detail->roots[1].reason = strdup("No such file or directory");
+    detail->numbers = *numbers;
+    snapshot->detail = detail;
+    snapshot_box_publish(f->snapshots, snapshot);
+}
+
+static void expect_json(json_t *json, const char *text)
+{
+    CLEANUP_FREE char *got = json_dumps(json, JSON_COMPACT);
+
+    assert_string_equal(got, text);
+    json_decref(json);
+}
+
+static void test_detail(void **state)
+{
+    SnapshotNumbers numbers = {.scans = 2,
+                               .scanned = 300,
+                               .pending = 4,
+                               .watches = 5,
+                               .watch_limit = 1000,
+                               .watch_budget = 750,
+                               .polled = 6,
+                               .problems = 7};
+    Fixture *f = *state;
+    json_t *json;
+
+    publish_detail(f, &numbers);
+    json = fixture_json(f, "GET", "/watcher/status", NULL, 200);
+    expect_json(take_detail(json), "{\"roots\":[{\"path\":\"/photos/ä \\\"\",\"state\":\"online\"},"
+                                   "{\"path\":\"/away\",\"state\":\"offline\","
+                                   "\"reason\":\"No such file or directory\"}],"
+                                   "\"scanning\":true,\"folders_scanned\":300,\"pending\":4,"
+                                   "\"watches\":{\"used\":5,\"limit\":1000,\"budget\":750},"
+                                   "\"polled_folders\":6,\"problems\":7,\"last_reconcile\":null}");
+    json_decref(json);
+
+    numbers = (SnapshotNumbers){.watch_limit = UINT64_MAX,
+                                .watch_budget = UINT64_MAX / 4 * 3,
+                                .reconciled = 1600000000,
+                                .reconcile_us = 1500000};
+    publish_detail(f, &numbers);
+    json = fixture_json(f, "GET", "/watcher/status", NULL, 200);
+    {
+        json_t *detail = take_detail(json);
+
+        expect_json(json_incref(json_object_get(detail, "watches")),
+                    "{\"used\":0,\"limit\":null,\"budget\":null}");
+        expect_json(json_incref(json_object_get(detail, "last_reconcile")),
+                    "{\"ended\":\"2020-09-13T12:26:40Z\",\"seconds\":1.5}");
+        has_boolean(detail, "scanning", false);
+        json_decref(detail);
+    }
     json_decref(json);
 }
 
@@ -208,7 +287,7 @@ static void test_folder_status(void **state)
 static void test_texts(void **state)
 {
     static const char *const targets[] = {"/problems", "/debug/counters"};
-    static const CallKind kinds[] = {CALL_PROBLEMS, CALL_METRICS};
+    static const CallKind kinds[] = {CALL_PROBLEMS, CALL_COUNTERS};
     Fixture *f = *state;
 
     for (size_t i = 0; i < 2; i++) {
@@ -223,6 +302,49 @@ static void test_texts(void **state)
         fixture_set(f, kinds[i], CALL_RESULT_OK, NULL);
         fixture_error(f, "GET", targets[i], NULL, 503, NULL);
     }
+}
+
+/* The engine's part comes first, what belongs to the process behind it. */
+static void test_metrics(void **state)
+{
+    static const char *const names[] = {
+        "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds",
+        "process_max_fds",           "process_start_time_seconds",
+    };
+    Fixture *f = *state;
+
+    fixture_set(f, CALL_METRICS, CALL_RESULT_OK, "# HELP a b\n# TYPE a gauge\na 1\n");
+    {
+        CLEANUP(answer_done) Answer answer = fixture_ask(f, "GET", "/metrics", NULL);
+
+        assert_int_equal(answer.status, 200);
+        assert_string_equal(answer_header(&answer, "Content-Type"),
+                            "text/plain; version=0.0.4; charset=utf-8");
+        assert_ptr_equal(strstr(answer.body, "# HELP a b\n# TYPE a gauge\na 1\n# HELP "),
+                         answer.body);
+        assert_non_null(strstr(answer.body, "\npictopy_sync_build_info{version=\""));
+        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+            char line[64];
+            const char *at;
+
+            (void)snprintf(line, sizeof(line), "\n%s ", names[i]);
+            at = strstr(answer.body, line);
+            assert_non_null(at);
+            assert_true(strtod(at + strlen(line), NULL) > 0);
+        }
+    }
+    {
+        CLEANUP(answer_done) Answer answer = fixture_ask(f, "HEAD", "/metrics", NULL);
+
+        assert_int_equal(answer.status, 200);
+        assert_true(answer.length > 500);
+    }
+    fixture_set(f, CALL_METRICS, CALL_RESULT_FAILED, NULL);
+    fixture_error(f, "GET", "/metrics", NULL, 503, "The service did not answer");
+    fixture_set(f, CALL_METRICS, CALL_RESULT_FAILED, "why");
+    fixture_error(f, "GET", "/metrics", NULL, 503, "why");
+    fixture_error(f, "POST", "/metrics", NULL, 405, "Method Not Allowed");
+    fixture_error(f, "GET", "/api/v1/metrics", NULL, 404, "Not Found");
 }
 
 static void test_settle(void **state)
@@ -436,6 +558,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROUTE_TEST(test_root),          ROUTE_TEST(test_health),
         ROUTE_TEST(test_folders),       ROUTE_TEST(test_watcher_status),
+        ROUTE_TEST(test_detail),        ROUTE_TEST(test_metrics),
         ROUTE_TEST(test_control),       ROUTE_TEST(test_no_answer),
         ROUTE_TEST(test_folder_status), ROUTE_TEST(test_texts),
         ROUTE_TEST(test_settle),        ROUTE_TEST(test_shutdown),

@@ -25,6 +25,18 @@ static SnapshotFolders *make_folders(size_t n)
     return folders;
 }
 
+static SnapshotDetail *make_detail(size_t n)
+{
+    SnapshotDetail *detail;
+
+    assert_int_equal(snapshot_detail_new(n, &detail), 0);
+    for (size_t i = 0; i < n; i++) {
+        detail->roots[i].path = strdup("/root");
+        detail->roots[i].reason = i > 0 ? strdup("away") : NULL;
+    }
+    return detail;
+}
+
 static void test_life(void **state)
 {
     SnapshotFolders *folders = make_folders(3);
@@ -38,22 +50,25 @@ static void test_life(void **state)
     assert_false(first->database_connected);
     assert_false(first->watcher_running);
     assert_null(first->folders);
-    assert_null(first->status);
+    assert_null(first->detail);
     first->folders = folders;
-    first->status = strdup("importing");
+    first->detail = make_detail(2);
     assert_int_equal(snapshot_new(&second), 0);
     second->folders = snapshot_folders_ref(folders);
+    second->detail = snapshot_detail_ref(first->detail);
     assert_int_equal(folders->refs, 2);
+    assert_int_equal(first->detail->refs, 2);
 
     snapshot_box_publish(box, first);
     seen = snapshot_box_acquire(box);
     assert_ptr_equal(seen, first);
     snapshot_box_publish(box, second);
-    assert_string_equal(seen->status, "importing"); /* the reader's reference keeps it */
+    assert_string_equal(seen->detail->roots[1].path, "/root"); /* the reader's reference keeps it */
     assert_int_equal(seen->refs, 1);
     assert_null(snapshot_unref(seen));
     assert_int_equal(folders->refs, 1);
     assert_int_equal(folders->count, 3);
+    assert_int_equal(second->detail->refs, 1);
 
     seen = snapshot_box_acquire(box);
     assert_ptr_equal(seen, second);
@@ -65,12 +80,20 @@ static void test_life(void **state)
 static void test_nothing(void **state)
 {
     SnapshotFolders *empty;
+    SnapshotDetail *detail;
     SnapshotBox *box;
 
     (void)state;
     assert_null(snapshot_unref(NULL));
     assert_null(snapshot_folders_unref(NULL));
     assert_null(snapshot_folders_ref(NULL));
+    assert_null(snapshot_detail_unref(NULL));
+    assert_null(snapshot_detail_ref(NULL));
+    assert_int_equal(snapshot_detail_new(0, &detail), 0);
+    assert_null(snapshot_detail_unref(detail));
+    assert_int_equal(snapshot_detail_new(3, &detail), 0); /* half filled */
+    detail->roots[1].reason = strdup("x");
+    assert_null(snapshot_detail_unref(detail));
     assert_null(snapshot_box_free(NULL));
     assert_int_equal(snapshot_folders_new(0, &empty), 0);
     assert_int_equal(empty->count, 0);
@@ -80,6 +103,14 @@ static void test_nothing(void **state)
     assert_null(snapshot_folders_unref(empty));
     assert_int_equal(snapshot_box_create(&box), 0);
     assert_null(snapshot_box_free(box));
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SNAPSHOT_ROOT_STATES; i++)
+        assert_non_null(snapshot_root_state_name((SnapshotRootState)i));
+    assert_string_equal(snapshot_root_state_name(SNAPSHOT_ROOT_HUNG), "hung");
 }
 
 typedef struct Readers {
@@ -144,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),
         cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_threads),
     };
 
