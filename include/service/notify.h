@@ -10,7 +10,8 @@
 
 bool service_under_systemd(void); /* NOTIFY_SOCKET was set at start */
 void service_ready(void);         /* READY=1, once */
-void service_status(const char *format, ...) FORMAT_PRINTF(1, 2); /* sent only when it changed */
+/* Sent only when it changed: then true. */
+bool service_status(const char *format, ...) FORMAT_PRINTF(1, 2);
 void service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC= */
 void service_stopping(void);
 void service_main_pid(pid_t pid);

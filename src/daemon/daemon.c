@@ -97,7 +97,8 @@ static void show_progress(Timer *timer)
     EngineProgress progress;
 
     engine_progress(daemon->engine, &progress);
-    progress_show(&daemon->view, &progress);
+    if (!progress_show(&daemon->view, &progress))
+        (void)timer_arm_in(timer, PROGRESS_INTERVAL);
     if (progress.in_sync && !daemon->synced_told) {
         log_notice("in sync");
         daemon->quiet = false;
@@ -115,14 +116,15 @@ static void progress_changed(Engine *engine, void *owner)
     if (!daemon->ready_told) {
         engine_progress(engine, &progress);
         if (progress.ready) {
-            progress_show(&daemon->view, &progress); /* STATUS= is there when the start is over */
+            (void)progress_show(&daemon->view,
+                                &progress); /* STATUS= is there when the start is over */
             say_ready(daemon, &progress);
         }
     }
     if (engine_may_hang(engine))
         stand_in_start(&daemon->stand_in, daemon->loop, daemon->program);
     if (!timer_is_armed(&daemon->progress_timer))
-        (void)timer_arm_in(&daemon->progress_timer, 200 * CLOCK_US_PER_MS);
+        (void)timer_arm_in(&daemon->progress_timer, PROGRESS_INTERVAL);
 }
 
 /* A long start is no failure as long as the loop turns. */

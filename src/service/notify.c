@@ -52,33 +52,34 @@ void service_ready(void)
  * service_status() - the line that `systemctl status` shows; sent only when it changed
  *
  * Control bytes and bytes that are not UTF-8, for which systemd would drop the whole message, are
- * escaped.
+ * escaped. Returns whether it was sent.
  */
-void service_status(const char *format, ...)
+bool service_status(const char *format, ...)
 {
     CLEANUP_FREE char *text = NULL, *line = NULL, *state = NULL;
     va_list args;
     int n;
 
     if (!service_under_systemd())
-        return;
+        return false;
     va_start(args, format);
     n = vasprintf(&text, format, args);
     va_end(args);
     if (n < 0) {
         text = NULL;
-        return;
+        return false;
     }
     line = path_escape(text);
     if (!line || (last_status && strcmp(last_status, line) == 0))
-        return;
+        return false;
     if (asprintf(&state, "STATUS=%s", line) < 0) {
         state = NULL;
-        return;
+        return false;
     }
     notify(state);
     free(last_status);
     last_status = STEAL_PTR(line);
+    return true;
 }
 
 /* service_reloading() - the configuration is being read again; service_ready() ends it */

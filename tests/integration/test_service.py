@@ -88,12 +88,27 @@ def test_notify_without_a_database(library):
 
 def test_notify_shows_the_import(library):
     lib = library(roots=("r",), settings={"media.workers": "1"})
-    lib.photos("r", 400, width=400, height=300)
+    lib.photos("r", 300, width=2400, height=1800)
+    began = time.monotonic()
     manager = Manager(lib)
     manager.wait("READY", "1")
     wait_for("Importing", lambda: any(
-        re.fullmatch(r"Importing: \d+ of \d+ photos", m.get("STATUS", ""))
+        re.fullmatch(r"Importing: \d+ of 300 photos, \d+/s, [0-9.]+ s left", m.get("STATUS", ""))
         for m in manager.messages), 20)
+    manager.wait("STATUS", "Watching 1 folders; in sync")
+    # Each is another line, at most one every 200 ms (they may have waited here to be read).
+    lines = [m["STATUS"] for m in manager.messages if "STATUS" in m]
+    assert all(a != b for a, b in zip(lines, lines[1:]))
+    assert len(lines) <= (time.monotonic() - began) / 0.2 + 2
+
+
+def test_notify_shows_what_is_not_well(library):
+    lib = library(roots=("r", "gone"))
+    os.rmdir(lib.path("gone"))
+    manager = Manager(lib)
+    manager.wait("STATUS", "Watching 1 folders; 1 root(s) offline; in sync")
+    lib.mkdir("gone")
+    manager.wait("STATUS", "Watching 2 folders; in sync")
 
 
 def test_watchdog_is_fed_by_the_loop(library):

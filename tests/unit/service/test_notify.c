@@ -68,7 +68,7 @@ static void test_no_manager(void **state)
     (void)state;
     assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
     assert_false(service_under_systemd());
-    service_status("nobody hears %s", "this");
+    assert_false(service_status("nobody hears %s", "this"));
     service_stopping();
     service_extend_timeout(1);
     assert_int_equal(setenv("NOTIFY_SOCKET", "/nonexistent/socket", 1), 0);
@@ -103,15 +103,15 @@ static void test_states(void **state)
 static void test_status(void **state)
 {
     (void)state;
-    service_status("Importing %d of %d", 1, 20);
+    assert_true(service_status("Importing %d of %d", 1, 20));
     assert_string_equal(heard(), "STATUS=Importing 1 of 20");
-    service_status("Importing %d of %d", 1, 20);
+    assert_false(service_status("Importing %d of %d", 1, 20));
     expect_silence();
-    service_status("In sync");
+    assert_true(service_status("In sync"));
     assert_string_equal(heard(), "STATUS=In sync");
-    service_status("Cannot read %s", "/a\nREADY=1/\xff");
+    (void)service_status("Cannot read %s", "/a\nREADY=1/\xff");
     assert_string_equal(heard(), "STATUS=Cannot read /a\\x0aREADY=1/\\xff");
-    service_status("%s", "Größe");
+    (void)service_status("%s", "Größe");
     assert_string_equal(heard(), "STATUS=Größe");
 }
 
