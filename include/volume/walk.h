@@ -52,7 +52,7 @@ typedef struct Walk {
     bool idle;          /* read from the disk only when nobody else does (ioprio_set(2)) */
     bool names_only;    /* only watch and find subdirectories */
     bool start_only;    /* the next slice ends after the start directory */
-    bool abort;         /* the next slice only closes what is open */
+    _Atomic bool abort; /* the next slice only closes what is open; may be set during one */
     /* the answer of a slice */
     List listings; /* Listing.link; the asker takes them */
     bool finished;

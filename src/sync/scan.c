@@ -172,7 +172,8 @@ static void start_is_over(Scan *scan, bool go_on)
 {
     scan->walk.start_only = false;
     scan->walk.names_only = scan->names_only;
-    scan->walk.abort |= !go_on;
+    if (!go_on)
+        scan->walk.abort = true;
 }
 
 /* scan_joined() - a slice has been compared; trusted is the verdict on the start, if it was in it

@@ -268,6 +268,12 @@ static size_t run_length(const MountTable *table, size_t i)
     return n;
 }
 
+/* Identifiers are used again as soon as they are free: equal ones alone say nothing. */
+static bool is_same(const Mount *a, const Mount *b)
+{
+    return a->id == b->id && a->part == b->part && strcmp(a->device, b->device) == 0;
+}
+
 /*
  * mount_table_compare() - call changed() with each point where something else is on top now
  * @context: handed to changed()
@@ -285,7 +291,7 @@ void mount_table_compare(const MountTable *old, const MountTable *new,
         size_t n_old = order <= 0 ? run_length(old, i) : 0;
         size_t n_new = order >= 0 ? run_length(new, k) : 0;
 
-        if (order != 0 || old->items[i + n_old - 1].id != new->items[k + n_new - 1].id)
+        if (order != 0 || !is_same(&old->items[i + n_old - 1], &new->items[k + n_new - 1]))
             changed(context, order <= 0 ? old->items[i].point : new->items[k].point);
         i += n_old;
         k += n_new;

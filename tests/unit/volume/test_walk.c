@@ -64,18 +64,22 @@ static void test_mounts_compare(void **state)
                                        "2 1 8:2 / /a rw - ext4 x rw\n"
                                        "3 1 8:3 / /b rw - ext4 x rw\n"
                                        "4 1 8:4 / /c rw - ext4 x rw\n"
-                                       "5 4 8:5 / /c rw - ext4 x rw\n",
+                                       "5 4 8:5 / /c rw - ext4 x rw\n"
+                                       "8 1 8:8 / /e rw - ext4 x rw\n"
+                                       "9 1 8:9 /x /f rw - ext4 x rw\n",
                                        &old),
                      0);
     assert_int_equal(mount_table_parse("1 0 8:1 / / rw - ext4 x rw\n"
                                        "3 1 8:3 / /b rw - ext4 x rw\n"
                                        "6 3 8:6 / /b rw - ext4 x rw\n"
                                        "4 1 8:4 / /c rw - ext4 x rw\n"
-                                       "7 1 8:7 / /d rw - ext4 x rw\n",
+                                       "7 1 8:7 / /d rw - ext4 x rw\n"
+                                       "8 1 8:9 / /e rw - ext4 x rw\n" /* a number used again */
+                                       "9 1 8:9 /y /f rw - ext4 x rw\n",
                                        &new),
                      0);
     mount_table_compare(old, new, note_change, NULL);
-    assert_string_equal(changes, "/a;/b;/c;/d;");
+    assert_string_equal(changes, "/a;/b;/c;/d;/e;/f;");
     changes[0] = '\0';
     mount_table_compare(new, new, note_change, NULL);
     assert_string_equal(changes, "");
