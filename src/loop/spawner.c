@@ -8,42 +8,56 @@
  * made and emptied at the start, when nothing can hang yet, and never holds more than its socket
  * and, for a moment, the descriptor for a new process.
  *
- * Requests are pointers, since memory is still shared; only the descriptor has to travel through
- * the socket (unix(7), SCM_RIGHTS). A child dies with this thread (PR_SET_PDEATHSIG means the
- * thread, prctl(2)), which ends with the process.
+ * Memory is still shared, so only the descriptor for a child has to travel through a socket
+ * (unix(7), SCM_RIGHTS). A child dies with this thread (PR_SET_PDEATHSIG means the thread,
+ * prctl(2)), which ends with the process.
  */
 
 #include "loop/spawner.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
 #include "util/error.h"
 
-#define SPAWNER_FD      3 /* the socket, in the thread's table */
 #define CHILD_FD        3
 #define CHILD_EXIT_EXEC 127 /* as a shell's */
 
 typedef struct SpawnRequest {
     const char *path;
     char *const *argv;
+    bool has_fd; /* it is in the socket */
     pid_t parent;
-    pid_t result; /* or a negative errno; written before the answer */
+    bool is_done;
+    pid_t result; /* or a negative errno */
 } SpawnRequest;
 
-static int spawner = -1; /* the loop's end of the socket */
-static pid_t owner;      /* a process that was forked off has no such thread */
+typedef struct Spawner {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* a request came, or is done; is_ready was set */
+    SpawnRequest *request;  /* borrowed, or NULL */
+    bool is_ready;
+    int error; /* positive errno of the thread's start; it has ended then */
+    int ours;  /* the loop's end of the socket */
+    /* Stays open in the other table too: its number must never be another file's there, which
+     * would lead ThreadSanitizer astray. It takes the process for one table. */
+    int its;
+    pid_t owner; /* a process that was forked off has no such thread */
+} Spawner;
+
+static Spawner *spawner; /* never freed */
 
 /*
  * In the child. The daemon has other threads, whose locks may be held for ever in this copy of its
@@ -62,9 +76,11 @@ static _Noreturn void child_exec(const SpawnRequest *request, int fd)
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
         _exit(CHILD_EXIT_EXEC);
-    if (fd >= 0 && dup2(fd, CHILD_FD) < 0)
+    if (fd == CHILD_FD) /* dup2() would do nothing, and leave CLOEXEC on it */
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, CHILD_FD + 1);
+    if (request->has_fd && dup2(fd, CHILD_FD) < 0)
         _exit(CHILD_EXIT_EXEC);
-    if (close_range(fd >= 0 ? CHILD_FD + 1 : CHILD_FD, ~0U, 0) < 0)
+    if (close_range(request->has_fd ? CHILD_FD + 1 : CHILD_FD, ~0U, 0) < 0)
         _exit(CHILD_EXIT_EXEC);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -72,77 +88,85 @@ static _Noreturn void child_exec(const SpawnRequest *request, int fd)
     _exit(CHILD_EXIT_EXEC);
 }
 
-/* A pointer to a request, and perhaps a descriptor. False: nobody asks any more. */
-static bool receive_request(SpawnRequest **ret_request, int *ret_fd)
+/* recvmsg(2) and close(2) past ThreadSanitizer, which would mix up the tables. -1 at failure. */
+static int receive_fd(int socket)
 {
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = {};
-    struct iovec iov = {ret_request, sizeof(*ret_request)};
+    char byte;
+    struct iovec iov = {&byte, sizeof(byte)};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
                          .msg_control = control.bytes,
                          .msg_controllen = sizeof(control.bytes)};
-    struct cmsghdr *c;
-    ssize_t n;
+    int fd = -1;
 
-    do
-        n = recvmsg(SPAWNER_FD, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)sizeof(*ret_request))
-        return false;
-    c = CMSG_FIRSTHDR(&msg);
-    *ret_fd = -1;
-    if (c)
-        memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
-    return true;
+    if (syscall(SYS_recvmsg, socket, &msg, MSG_CMSG_CLOEXEC) == (long)sizeof(byte) &&
+        CMSG_FIRSTHDR(&msg))
+        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+    return fd;
+}
+
+static int close_between(int first, int last)
+{
+    return first <= last && close_range((unsigned)first, (unsigned)last, 0) < 0 ? errno : 0;
 }
 
 /* 0 or a positive errno: the table becomes the thread's own, with one socket in it. */
 static int keep_only(int socket)
 {
-    if (unshare(CLONE_FILES) < 0)
-        return errno;
-    if (socket != SPAWNER_FD && dup3(socket, SPAWNER_FD, O_CLOEXEC) < 0)
-        return errno;
-    return close_range(SPAWNER_FD + 1, ~0U, 0) < 0 ? errno : 0;
+    int error = unshare(CLONE_FILES) < 0 ? errno : 0;
+
+    if (error == 0)
+        error = close_between(STDERR_FILENO + 1, socket - 1);
+    return error == 0 ? close_between(socket + 1, INT_MAX) : error;
 }
 
-static bool answer(int socket, int error)
+static pid_t serve(const SpawnRequest *request, int socket)
 {
-    return send(socket, &error, sizeof(error), MSG_NOSIGNAL) == (ssize_t)sizeof(error);
+    int fd = request->has_fd ? receive_fd(socket) : -1;
+    pid_t pid;
+
+    if (request->has_fd && fd < 0)
+        return -EMFILE;
+    pid = fork();
+    if (pid == 0)
+        child_exec(request, fd);
+    if (pid < 0)
+        pid = -errno;
+    if (fd >= 0)
+        (void)close_between(fd, fd);
+    return pid;
 }
 
 static void *spawner_main(void *argument)
 {
-    int socket = (int)(intptr_t)argument;
-    int error = keep_only(socket);
-    SpawnRequest *request;
-    int fd;
+    Spawner *self = argument;
+    int error = keep_only(self->its);
 
-    if (error != 0) {
-        (void)answer(socket, error);
-        return NULL;
-    }
-    if (!answer(SPAWNER_FD, 0))
-        return NULL;
-    while (receive_request(&request, &fd)) {
-        pid_t pid = fork();
+    (void)pthread_mutex_lock(&self->lock);
+    self->error = error;
+    self->is_ready = true;
+    (void)pthread_cond_signal(&self->changed);
+    while (error == 0) {
+        SpawnRequest *request = STEAL_PTR(self->request);
 
-        if (pid == 0)
-            child_exec(request, fd);
-        request->result = pid < 0 ? -errno : pid;
-        if (fd >= 0)
-            (void)close(fd);
-        if (!answer(SPAWNER_FD, 0))
-            break;
+        if (!request) {
+            (void)pthread_cond_wait(&self->changed, &self->lock);
+            continue;
+        }
+        request->result = serve(request, self->its); /* the other side only waits */
+        request->is_done = true;
+        (void)pthread_cond_signal(&self->changed);
     }
+    (void)pthread_mutex_unlock(&self->lock);
     return NULL;
 }
 
 /* With all signals blocked: no handler runs here, nor in a child. */
-static int start_thread(int socket)
+static int start_thread(Spawner *self)
 {
     pthread_attr_t detached;
     sigset_t all, old;
@@ -153,7 +177,7 @@ static int start_thread(int socket)
     (void)pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &old);
-    r = pthread_create(&thread, &detached, spawner_main, (void *)(intptr_t)socket);
+    r = pthread_create(&thread, &detached, spawner_main, self);
     if (r == 0)
         (void)pthread_setname_np(thread, "spawner");
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -161,65 +185,66 @@ static int start_thread(int socket)
     return -r;
 }
 
-/* 0 or a negative errno. */
-static int receive_answer(int socket)
+/* Waits until the thread has a table of its own. 0 or a negative errno. */
+static int start(Spawner *self)
 {
-    int error;
-    ssize_t n;
+    int r;
 
-    do
-        n = recv(socket, &error, sizeof(error), 0);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return -errno;
-    return n == (ssize_t)sizeof(error) ? -error : -ECONNRESET;
+    (void)pthread_mutex_init(&self->lock, NULL);
+    (void)pthread_cond_init(&self->changed, NULL);
+    r = start_thread(self);
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&self->lock);
+    while (!self->is_ready)
+        (void)pthread_cond_wait(&self->changed, &self->lock);
+    (void)pthread_mutex_unlock(&self->lock);
+    return -self->error;
 }
 
 int spawner_init(void)
 {
-    CLEANUP_CLOSE int mine = -1;
-    CLEANUP_CLOSE UNUSED int its = -1;
+    Spawner *self;
     int fds[2];
     int r;
 
-    if (owner == getpid())
+    if (spawner && spawner->owner == getpid())
         return 0;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+    self = calloc(1, sizeof(*self));
+    if (!self || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
+        free(self);
         return error_errno();
-    mine = fds[0];
-    its = fds[1];
-    r = start_thread(its);
-    if (r == 0)
-        r = receive_answer(mine); /* it has its own copy of the other end now */
+    }
+    self->ours = fds[0];
+    self->its = fds[1];
+    self->owner = getpid();
+    r = start(self);
     if (r < 0)
-        return error_trace(r);
-    if (spawner >= 0)
-        (void)close(spawner);
-    spawner = STEAL_FD(mine);
-    owner = getpid();
+        return error_trace(r); /* the thread may still hold its lock: it is left as it is */
+    spawner = self;
     return 0;
 }
 
-static int send_request(const SpawnRequest *request, int fd)
+static int send_fd(int socket, int fd)
 {
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = {};
-    struct iovec iov = {&request, sizeof(request)};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    char byte = 0;
+    struct iovec iov = {&byte, sizeof(byte)};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof(control.bytes)};
     ssize_t n;
 
-    if (fd >= 0) {
-        msg.msg_control = control.bytes;
-        msg.msg_controllen = sizeof(control.bytes);
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-    }
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
     do
-        n = sendmsg(spawner, &msg, MSG_NOSIGNAL);
+        n = sendmsg(socket, &msg, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : 0;
 }
@@ -227,12 +252,18 @@ static int send_request(const SpawnRequest *request, int fd)
 /* spawner_spawn() - see the header; waits for the fork, not for the program. */
 pid_t spawner_spawn(const char *path, char *const argv[], int fd)
 {
-    SpawnRequest request = {.path = path, .argv = argv, .parent = getpid()};
+    SpawnRequest request = {.path = path, .argv = argv, .has_fd = fd >= 0, .parent = getpid()};
     int r = spawner_init();
 
-    if (r == 0)
-        r = send_request(&request, fd);
-    if (r == 0)
-        r = receive_answer(spawner);
-    return r < 0 ? error_trace(r) : request.result;
+    if (r == 0 && fd >= 0)
+        r = send_fd(spawner->ours, fd);
+    if (r < 0)
+        return error_trace(r);
+    (void)pthread_mutex_lock(&spawner->lock);
+    spawner->request = &request;
+    (void)pthread_cond_signal(&spawner->changed);
+    while (!request.is_done)
+        (void)pthread_cond_wait(&spawner->changed, &spawner->lock);
+    (void)pthread_mutex_unlock(&spawner->lock);
+    return request.result;
 }

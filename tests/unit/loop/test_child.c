@@ -231,6 +231,7 @@ static void test_dies_with_its_parent(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_dies_with_its_parent), /* first: it forks, which suits no thread */
         TEST(test_exit_status),
         TEST(test_program_that_is_not_there),
         TEST(test_talks_through_descriptor_3),
@@ -240,7 +241,6 @@ int main(void)
         TEST(test_signals_are_reset),
         TEST(test_kill),
         TEST(test_done_kills_and_reaps),
-        TEST(test_dies_with_its_parent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
