@@ -12,10 +12,11 @@ PROGRAM = os.path.join(os.environ.get("PICTOPY_SYNC_BUILD") or os.path.dirname(h
 class Faulty:
     """What is in the directory `backing` of a library, shown at `at`."""
 
-    def __init__(self, lib, backing, at):
+    def __init__(self, lib, backing, at, *options):
         self.point = lib.mkdir(at)
-        self.process = subprocess.Popen([PROGRAM, lib.mkdir(backing), self.point], text=True,
-                                        bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([PROGRAM, *options, lib.mkdir(backing), self.point],
+                                        text=True, bufsize=1, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
         assert self.process.stdout.readline() == "ready\n"
 
     def tell(self, command):

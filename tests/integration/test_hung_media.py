@@ -5,26 +5,18 @@ import time
 
 import pytest
 
-import faulty
 import media
 from harness import PATIENCE, wait_for
 
-pytestmark = faulty.needs_fuse
-
 
 @pytest.fixture
-def remote(request):
+def remote(library, faulty):
     """Makes a library with a root on a local disk and one on a file system that breaks."""
-    mounts = []
-
-    def make(library, *options, settings=None):
+    def make(*options, settings=None):
         lib = library(roots=("local", "remote"), settings=settings)
-        mounts.append(faulty.Mount(lib.path("backing"), lib.path("remote"), *options))
-        return lib, mounts[-1]
+        return lib, faulty(lib, "backing", "remote", *options).tell
 
-    yield make
-    for mount in mounts:
-        mount.close()
+    return make
 
 
 def add_local(lib, name, timeout=5.0):
@@ -41,8 +33,8 @@ def still_answers(lib):
     assert time.monotonic() - begun < 1.0 * PATIENCE
 
 
-def test_photos_that_hang_stop_no_others(library, remote):
-    lib, mount = remote(library, "--direct-io")
+def test_photos_that_hang_stop_no_others(remote):
+    lib, mount = remote("--direct-io")
     remote_names = {f"remote/{i}.jpg" for i in range(20)}
     for name in remote_names:
         lib.photo(name)
@@ -61,8 +53,8 @@ def test_photos_that_hang_stop_no_others(library, remote):
 
 
 @pytest.mark.parametrize("hang", ["hang read *.mp4", "hang flush *.mp4"])
-def test_videos_that_hang_stop_no_others(library, remote, hang):
-    lib, mount = remote(library, "--direct-io",
+def test_videos_that_hang_stop_no_others(remote, hang):
+    lib, mount = remote("--direct-io",
                         settings={"media.workers": 2, "media.timeout": "1s"})
     videos = {f"remote/{i}.mp4" for i in range(8)}
     for name in videos:
@@ -88,9 +80,9 @@ def test_videos_that_hang_stop_no_others(library, remote, hang):
     lib.expect(local | videos, problems=None)
 
 
-def test_videos_that_hang_leave_a_worker(library, remote):
+def test_videos_that_hang_leave_a_worker(remote):
     """Long before any time-out."""
-    lib, mount = remote(library, "--direct-io", settings={"media.workers": 2})
+    lib, mount = remote("--direct-io", settings={"media.workers": 2})
     videos = {f"remote/{i}.mp4" for i in range(4)}
     for name in videos:
         lib.put(name, media.video())
@@ -104,9 +96,9 @@ def test_videos_that_hang_leave_a_worker(library, remote):
     lib.expect(local | videos)
 
 
-def test_hang_before_the_first_worker(library, remote):
+def test_hang_before_the_first_worker(remote):
     """The very first worker is started while a file of a dead mount is open."""
-    lib, mount = remote(library, "--direct-io")
+    lib, mount = remote("--direct-io")
     lib.put("backing/a.jpg", media.jpeg())
     mount("hang read,flush")
     lib.start(settle=False)
@@ -116,8 +108,8 @@ def test_hang_before_the_first_worker(library, remote):
     lib.expect({"remote/a.jpg", "local/b.jpg"})
 
 
-def test_read_error_is_tried_again(library, remote):
-    lib, mount = remote(library, "--direct-io")
+def test_read_error_is_tried_again(remote):
+    lib, mount = remote("--direct-io")
     lib.start()
     mount("fail EIO read")
     lib.photo("remote/a.jpg")
@@ -129,8 +121,8 @@ def test_read_error_is_tried_again(library, remote):
     lib.expect({"remote/a.jpg"}, problems=None)
 
 
-def test_photo_and_sidecar_come_from_the_copy(library, remote):
-    lib, mount = remote(library)
+def test_photo_and_sidecar_come_from_the_copy(remote):
+    lib, mount = remote()
     lib.start()
     mount("delay 50 read")
     lib.put("remote/a.jpg.json", media.sidecar(taken=1600000000).encode())
@@ -139,8 +131,8 @@ def test_photo_and_sidecar_come_from_the_copy(library, remote):
     assert "2020-09-13" in lib.row("remote/a.jpg")["captured_at"]
 
 
-def test_photo_that_grows_while_it_is_copied(library, remote):
-    lib, mount = remote(library, "--direct-io")
+def test_photo_that_grows_while_it_is_copied(remote):
+    lib, mount = remote("--direct-io")
     lib.start()
     mount("hang read /a.jpg times=1")
     data = media.jpeg(width=1000, height=800)
@@ -152,8 +144,8 @@ def test_photo_that_grows_while_it_is_copied(library, remote):
     lib.expect({"remote/a.jpg"})
 
 
-def test_too_large_a_photo_is_not_copied(library, remote):
-    lib, mount = remote(library, settings={"media.max_file_size": "100K"})
+def test_too_large_a_photo_is_not_copied(remote):
+    lib, mount = remote(settings={"media.max_file_size": "100K"})
     lib.start()
     lib.put("remote/a.jpg", media.jpeg() + bytes(200000))
     lib.expect(set(), problems={"remote/a.jpg"})
