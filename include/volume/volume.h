@@ -5,6 +5,7 @@
 #include "loop/worker.h"
 #include "util/list.h"
 #include "volume/mounts.h"
+#include "volume/sidecars.h"
 
 typedef struct Volume {
     ListNode link;  /* Volumes.list */
@@ -12,7 +13,8 @@ typedef struct Volume {
     char *type;     /* of the file system; NULL with device */
     MountKind kind; /* REMOTE: polled as well as watched */
     Worker *worker;
-    unsigned users; /* places on it; without any it is ended by volumes_reap() */
+    Sidecars sidecars; /* its thread's */
+    unsigned users;    /* places on it; without any it is ended by volumes_reap() */
     /* the engine's: */
     bool busy;         /* a round of probes is under way */
     bool hung;         /* its thread has not come back for long: nothing waits for it */

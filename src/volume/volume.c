@@ -25,6 +25,7 @@ void volumes_init(Volumes *volumes, Mailbox *mailbox)
 static void volume_free(Volume *volume)
 {
     list_remove(&volume->link);
+    sidecars_done(&volume->sidecars);
     free(volume->device);
     free(volume->type);
     free(volume);

@@ -18,10 +18,12 @@
 #include "volume/copy.h"
 #include "volume/directory.h"
 #include "volume/open.h"
+#include "volume/volume.h"
 
 static Loop *loop;
 static Mailbox *mailbox;
 static Worker *worker;
+static Volume volume; /* what the thread keeps */
 static bool is_done;
 
 static int setup(void **state UNUSED)
@@ -29,7 +31,7 @@ static int setup(void **state UNUSED)
     is_done = false;
     if (loop_create(&loop) < 0 || mailbox_create(loop, 16, &mailbox) < 0)
         return -1;
-    return worker_create("test", NULL, mailbox, &worker);
+    return worker_create("test", &volume, mailbox, &worker);
 }
 
 static int teardown(void **state UNUSED)
@@ -37,6 +39,7 @@ static int teardown(void **state UNUSED)
     (void)worker_free(worker, 1000000);
     mailbox_free(mailbox);
     loop_free(loop);
+    sidecars_done(&volume.sidecars);
     return 0;
 }
 
