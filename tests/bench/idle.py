@@ -1,0 +1,67 @@
+"""What does it cost when nothing happens?"""
+
+import contextlib
+import time
+
+from processes import Activity, Memory
+from programs import WATCHDOG_USEC
+from table import Table, median
+
+SECONDS = 60
+
+
+def _measure(programs, seconds):
+    """{name: Activity before, after}; all of them sleep through the same time."""
+    before = {p.name: Activity(p.pid) for p in programs}
+    time.sleep(seconds)
+    return {p.name: (before[p.name], Activity(p.pid)) for p in programs}
+
+
+def _who(wakeups):
+    return ", ".join(f"{name} {count}" for name, count in sorted(wakeups.items())) or "none"
+
+
+def run(bench):
+    library = bench.photo_library()
+    seconds = max(5, SECONDS * min(1.0, bench.scale))
+    programs = [bench.daemon(library), *bench.peers()]
+    with contextlib.ExitStack() as stack:
+        for program in programs:
+            stack.enter_context(bench.running(program))
+            program.start(library.root)
+        programs[0].settle()
+        time.sleep(2)  # until the last of them has told what it had to tell
+        results = []
+        for _ in range(bench.runs):
+            results.append(_measure(programs, seconds))
+            bench.say(_who(_wakeups(results[-1]["pictopy-sync"])))
+        memory = {p.name: Memory(p.pid) for p in programs}
+        watches = programs[0].counters()["watches"]
+    return _table(results, memory, watches, seconds)
+
+
+def _wakeups(pair):
+    before, after = pair
+    return after.since(before)
+
+
+def _table(results, memory, watches, seconds):
+    table = Table("idle", f"{watches:,} watches and nothing happens for {seconds:.0f} s",
+                  ["program", "wake-ups", "CPU time", "clock ticks", "resident"])
+    totals = {}
+    for name in memory:
+        wakeups = [sum(_wakeups(result[name]).values()) for result in results]
+        cpu = [result[name][1].cpu - result[name][0].cpu for result in results]
+        ticks = [result[name][1].ticks - result[name][0].ticks for result in results]
+        totals[name] = median(wakeups), median(ticks)
+        table.row(name, f"{median(wakeups):.0f}", f"{median(cpu) * 1000:.1f} ms",
+                  f"{median(ticks):.0f}", f"{memory[name].resident / 2**20:.0f} MiB")
+    allowed = seconds * 1e6 / (WATCHDOG_USEC / 2)
+    table.goal("pictopy-sync, wake-ups", totals["pictopy-sync"][0], allowed + 1, "{:.0f}")
+    table.goal("pictopy-sync, CPU, clock ticks of 10 ms", totals["pictopy-sync"][1], 0, "{:.0f}")
+    table.note(f"The service manager's watchdog (every {WATCHDOG_USEC // 2_000_000} s) accounts "
+               f"for {allowed:.0f} wake-ups. By thread: "
+               f"{_who(_wakeups(results[-1]['pictopy-sync']))}.")
+    table.note("Wake-ups: context switches of all threads and child processes. The library is the "
+               "one of startup; its rows are on disk, not in memory.")
+    return table

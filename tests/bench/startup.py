@@ -1,0 +1,41 @@
+"""How long until every directory is watched?"""
+
+import subprocess
+
+from table import Table, median, ratio, seconds, spread
+
+
+def warm(root):
+    """Has the kernel know every inode: what is measured is not the disk."""
+    subprocess.run(["find", root, "-printf", "%s"], stdout=subprocess.DEVNULL, check=True)
+
+
+def measure(bench, library):
+    """{name: seconds of each run}; the programs take turns."""
+    times = {}
+    for _ in range(bench.runs):
+        for program in [bench.floor(), bench.daemon(library), *bench.peers()]:
+            with bench.running(program):
+                took = program.start(library.root)
+            times.setdefault(program.name, []).append(took)
+            bench.say(f"{program.name}: {took:.2f} s")
+    return times
+
+
+def run(bench):
+    library = bench.photo_library()
+    warm(library.root)
+    times = measure(bench, library)
+    middle = {name: median(values) for name, values in times.items()}
+    floor, ours = middle[bench.floor().name], middle["pictopy-sync"]
+    table = Table("startup", f"until all of {library.n_folders:,} directories with "
+                  f"{library.n_photos:,} photos are watched",
+                  ["program", "median", "least … most", "of the floor", "of inotifywait"])
+    for name, values in times.items():
+        table.row(name, seconds(middle[name]), spread(values), ratio(middle[name], floor),
+                  ratio(middle[name], middle["inotifywait"]))
+    table.goal("pictopy-sync / floor", ours / floor, 1.3)
+    table.goal("pictopy-sync / inotifywait", ours / middle["inotifywait"], 0.6)
+    table.note("pictopy-sync: from exec(2) to READY=1 on its notification socket, with every row "
+               "and thumbnail in place and nothing to decode. Warm cache.")
+    return table
