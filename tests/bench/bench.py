@@ -83,6 +83,7 @@ class Bench:
     def _make_tree(self, path, directories, files):
         started = time.monotonic()
         subprocess.run([self.helper("make-tree"), path, str(directories), str(files)], check=True)
+        os.sync()  # what is written back later would be measured
         self.say(f"made {directories:,} directories with {directories * files:,} files in "
                  f"{time.monotonic() - started:.0f} s")
         return path
@@ -120,6 +121,7 @@ class Bench:
             counters = daemon.counters()
             self.say("the daemon's first run, which learns the files' inodes, took "
                      f"{(done - daemon.process.started) / 1e9:.1f} s")
+        os.sync()
         if counters["photos_decoded"] or counters["media_failures"] or counters["removed"]:
             raise BenchError(f"rows and files do not agree: {counters}")
         return library
@@ -216,7 +218,7 @@ def run_one(name, bench, where, markdown):
     started = time.monotonic()
     try:
         result = BENCHMARKS[name].run(bench)
-    except BenchError as error:
+    except (BenchError, OSError, subprocess.SubprocessError) as error:
         print(f"\n{name}: not measured: {error}\n", flush=True)
         return
     print(f"\n{result.text()}\n", flush=True)

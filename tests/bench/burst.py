@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 
-from programs import BenchError, Inotifywait, Watchdog
+from programs import BenchError, Inotifywait, Process, Watchdog
 from table import Table, median, seconds, spread
 
 PHOTOS = 100_000
@@ -44,7 +44,6 @@ class WatchdogFile(Watchdog):
         return ["sh", "-c", f'exec {words} --print >"$0"', self.output]
 
     def start(self, root):
-        from programs import Process
         self.process = Process(self.command(root), self.pipe)
         while not _lines(self.output):
             if self.process.process.poll() is not None:

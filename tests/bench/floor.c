@@ -23,7 +23,7 @@
 static int inotify_fd;
 static unsigned long n_directories, n_files;
 
-static void fail(const char *what)
+static _Noreturn void fail(const char *what)
 {
     (void)fprintf(stderr, "floor: %s: %s\n", what, strerror(errno));
     _exit(1);

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from programs import BenchError, Inotifywait, Process, Watchdog
+from programs import BenchError, Inotifywait, Watchdog
 from table import Table, median, milliseconds, percentile
 
 RATE = 100
@@ -124,6 +124,7 @@ def _table(count, ours, peers, lost, observed, stall):
     table.note(f"The longest stall of the daemon's loop was {stall / 1000:.1f} ms.")
     table.note("The row counts as there when a reader of its own connection has got it; the reader "
                f"asked {observed.queries:,} times, each {observed.median_ns / 1e6:.3f} ms (the "
-               f"longest {observed.max_ns / 1e6:.1f} ms, which is part of the figure), and the "
-               f"daemon met a locked database {observed.daemon_busy} times.")
+               f"longest {observed.max_ns / 1e6:.1f} ms, which is part of the figure; it waited for "
+               f"the daemon's lock {observed.busy} times), and the daemon met a locked database "
+               f"{observed.daemon_busy} times.")
     return table

@@ -3,6 +3,7 @@
 from processes import Memory
 from table import Table, median
 
+
 def _measure(bench, program, root):
     with bench.running(program):
         program.start(root)

@@ -51,20 +51,24 @@ static int64_t now(void)
     return (int64_t)t.tv_sec * NS_PER_SEC + t.tv_nsec;
 }
 
-static void fail(const char *what, const char *why)
+static _Noreturn void fail(const char *what, const char *why)
 {
     (void)fprintf(stderr, "observe-rows: %s: %s\n", what, why);
     _exit(1);
 }
 
+/* The journal goes a moment before the lock does. To spin would take the processor from the very
+ * thread that is to release it. */
 static int64_t highest_rowid(Observer *observer)
 {
+    static const struct timespec moment = {.tv_nsec = 50 * 1000};
     int64_t rowid;
     int code;
 
     while ((code = sqlite3_step(observer->highest)) == SQLITE_BUSY) {
         observer->n_busy++;
         (void)sqlite3_reset(observer->highest);
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
     }
     if (code != SQLITE_ROW)
         fail("cannot read", sqlite3_errmsg(observer->database));
@@ -108,7 +112,9 @@ static void wait_commit(Observer *observer)
         ssize_t size = read(observer->inotify_fd, buffer, sizeof(buffer));
         bool found = false;
 
-        if (size < 0 && errno != EINTR)
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0)
             fail("inotify", strerror(errno));
         for (char *at = buffer; at < buffer + size;) {
             const struct inotify_event *event = (const void *)at;

@@ -2,12 +2,19 @@
 
 import subprocess
 
+from programs import BenchError
 from table import Table, median, ratio, seconds, spread
 
 
 def warm(root):
     """Has the kernel know every inode: what is measured is not the disk."""
     subprocess.run(["find", root, "-printf", "%s"], stdout=subprocess.DEVNULL, check=True)
+
+
+def _check(program, library):
+    """Was it ready when it said so?"""
+    if hasattr(program, "counters") and program.counters()["watches"] != library.n_folders:
+        raise BenchError(f"{program.name} is ready, but not every directory is watched")
 
 
 def measure(bench, library):
@@ -17,6 +24,7 @@ def measure(bench, library):
         for program in [bench.floor(), bench.daemon(library), *bench.peers()]:
             with bench.running(program):
                 took = program.start(library.root)
+                _check(program, library)
             times.setdefault(program.name, []).append(took)
             bench.say(f"{program.name}: {took:.2f} s")
     return times
