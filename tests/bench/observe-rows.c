@@ -103,6 +103,19 @@ static bool is_journal(const struct inotify_event *event)
     return length > 8 && strcmp(event->name + length - 8, "-journal") == 0;
 }
 
+static bool has_journal(const char *events, size_t size)
+{
+    bool found = false;
+
+    for (const char *at = events; at < events + size;) {
+        const struct inotify_event *event = (const void *)at;
+
+        found |= is_journal(event);
+        at += sizeof(*event) + event->len;
+    }
+    return found;
+}
+
 /* Until a journal was deleted. */
 static void wait_commit(Observer *observer)
 {
@@ -110,19 +123,10 @@ static void wait_commit(Observer *observer)
 
     for (;;) {
         ssize_t size = read(observer->inotify_fd, buffer, sizeof(buffer));
-        bool found = false;
 
-        if (size < 0 && errno == EINTR)
-            continue;
-        if (size < 0)
+        if (size < 0 && errno != EINTR)
             fail("inotify", strerror(errno));
-        for (char *at = buffer; at < buffer + size;) {
-            const struct inotify_event *event = (const void *)at;
-
-            found |= is_journal(event);
-            at += sizeof(*event) + event->len;
-        }
-        if (found)
+        if (size > 0 && has_journal(buffer, (size_t)size))
             return;
     }
 }
