@@ -58,6 +58,9 @@ int store_open(Store *store);
 const char *store_error(const Store *store); /* why the last condition; "" when none. Borrowed */
 const StoreCounters *store_counters(const Store *store);
 
+/* All is quiet: gives memory back that only serves to be fast. */
+void store_rest(Store *store);
+
 /* ---- creating ---- */
 
 /* Makes an empty database with PictoPy's current schema where there is none (directories too).

@@ -291,6 +291,8 @@ struct Engine {
 
     bool running; /* between start and stop of the watcher */
     bool ready;
+    Timer rest_timer;
+    bool rested; /* since the last work */
     bool stopping;
     bool stopped;
     bool snapshot_dirty;
@@ -381,6 +383,11 @@ void limits_read(Engine *engine);
 bool limits_allow(Engine *engine);   /* one watch more? */
 void limits_refused(Engine *engine); /* a watch was */
 void limits_tell(Engine *engine);    /* when scans have ended */
+
+/* rest.c */
+void rest_init(Engine *engine);
+void rest_done(Engine *engine);
+void rest_round(Engine *engine);
 
 /* scan.c */
 void scan_root(Root *root, bool idle);

@@ -10,8 +10,8 @@
 #include "util/cleanup.h"
 
 typedef struct SnapshotFolder {
-    char *id;
-    char *path;
+    const char *id; /* in SnapshotFolders.strings */
+    const char *path;
 } SnapshotFolder;
 
 /* The list changes rarely and is shared by many snapshots. */
@@ -19,6 +19,8 @@ typedef struct SnapshotFolders {
     unsigned refs;         /* atomic */
     SnapshotFolder *items; /* folders being watched, ordered by path */
     size_t count;
+    char *strings; /* of all items, in one piece: there may be 100,000 */
+    size_t used, size;
 } SnapshotFolders;
 
 /* How a root is. */
@@ -78,7 +80,9 @@ Snapshot *snapshot_box_acquire(SnapshotBox *box); /* any thread; NULL before the
 int snapshot_new(Snapshot **ret_snapshot);
 Snapshot *snapshot_unref(Snapshot *snapshot);
 CLEANUP_DEFINE(Snapshot *, snapshot_unref)
-int snapshot_folders_new(size_t count, SnapshotFolders **ret_folders);
+/* An empty list for at most so many folders, whose strings are so long in all, zeros included. */
+int snapshot_folders_new(size_t count, size_t size, SnapshotFolders **ret_folders);
+void snapshot_folders_add(SnapshotFolders *folders, const char *id, const char *path);
 SnapshotFolders *snapshot_folders_ref(SnapshotFolders *folders);
 SnapshotFolders *snapshot_folders_unref(SnapshotFolders *folders);
 

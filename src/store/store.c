@@ -454,3 +454,17 @@ int store_poll(Store *store, bool *ret_changed)
     thumbnail_set_rest(&store->thumbnails);
     return 0;
 }
+
+/*
+ * store_rest() - gives the caches of both databases and the names of thumbnails back
+ *
+ * After a scan of a large library they hold tens of megabytes that nobody asks for again.
+ */
+void store_rest(Store *store)
+{
+    if (store->database.handle)
+        (void)sqlite3_db_release_memory(store->database.handle);
+    if (store->state.database.handle)
+        (void)sqlite3_db_release_memory(store->state.database.handle);
+    thumbnail_set_rest(&store->thumbnails);
+}

@@ -129,6 +129,7 @@ static void engine_round(LoopHook *hook)
         engine->progress_dirty = true;
     }
     arm_due(engine);
+    rest_round(engine);
     detail_refresh(engine);
     engine_publish(engine);
     if (engine->progress_dirty) {
@@ -252,6 +253,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     timer_init(&engine->reconcile_timer, engine->timers, reconcile_fired);
     roots_init(engine);
     poll_init(engine);
+    rest_init(engine);
     detail_init(engine);
     volumes_init(&engine->volumes, options->mailbox);
     r = pending_init(&engine->pending);
@@ -316,6 +318,7 @@ Engine *engine_free(Engine *engine)
     moves_clear(engine);
     roots_done(engine);
     poll_done(engine);
+    rest_done(engine);
     detail_done(engine);
     proof_done(engine);
     pending_done(&engine->pending);

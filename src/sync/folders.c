@@ -134,12 +134,14 @@ static int sort_removed(FoldersTask *task)
 
 static int compare(FoldersTask *task, StoreFolders *rows)
 {
-    int r = snapshot_folders_new(rows->count, &task->now);
+    size_t size = 0;
+    int r;
 
-    for (size_t i = 0; r == 0 && i < rows->count; i++) {
-        task->now->items[i].id = STEAL_PTR(rows->items[i].id);
-        task->now->items[i].path = STEAL_PTR(rows->items[i].path);
-    }
+    for (size_t i = 0; i < rows->count; i++)
+        size += strlen(rows->items[i].id) + strlen(rows->items[i].path) + 2;
+    r = snapshot_folders_new(rows->count, size, &task->now);
+    for (size_t i = 0; r == 0 && i < rows->count; i++)
+        snapshot_folders_add(task->now, rows->items[i].id, rows->items[i].path);
     for (size_t i = 0; r == 0 && i < rows->count; i++)
         r = sort_row(task, &task->now->items[i], rows->items[i].status);
     return r == 0 ? sort_removed(task) : r;

@@ -8,8 +8,10 @@
 
 #include "sync/snapshot.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "util/error.h"
 
@@ -109,25 +111,48 @@ Snapshot *snapshot_unref(Snapshot *snapshot)
 }
 
 /*
- * snapshot_folders_new() - a list of count empty items with one reference
+ * snapshot_folders_new() - an empty list with one reference
+ * @count: how many folders it will have at most
+ * @size: bytes of all their ids and paths, zeros included
  *
- * The caller fills in allocated strings; a half-filled list can be released. Returns 0, or -ENOMEM.
+ * Returns 0, or -ENOMEM.
  */
-int snapshot_folders_new(size_t count, SnapshotFolders **ret_folders)
+int snapshot_folders_new(size_t count, size_t size, SnapshotFolders **ret_folders)
 {
     SnapshotFolders *folders = calloc(1, sizeof(*folders));
 
     if (!folders)
         return error_trace(-ENOMEM);
     folders->items = calloc(count > 0 ? count : 1, sizeof(*folders->items));
-    if (!folders->items) {
-        free(folders);
+    folders->strings = malloc(size > 0 ? size : 1);
+    folders->size = size;
+    folders->refs = 1;
+    if (!folders->items || !folders->strings) {
+        (void)snapshot_folders_unref(folders);
         return error_trace(-ENOMEM);
     }
-    folders->refs = 1;
-    folders->count = count;
     *ret_folders = folders;
     return 0;
+}
+
+static const char *keep(SnapshotFolders *folders, const char *string)
+{
+    size_t size = strlen(string) + 1;
+    char *kept = folders->strings + folders->used;
+
+    assert(folders->used + size <= folders->size);
+    memcpy(kept, string, size);
+    folders->used += size;
+    return kept;
+}
+
+/* snapshot_folders_add() - one folder more; there must be room for it. Before the list is shared */
+void snapshot_folders_add(SnapshotFolders *folders, const char *id, const char *path)
+{
+    SnapshotFolder *folder = &folders->items[folders->count++];
+
+    folder->id = keep(folders, id);
+    folder->path = keep(folders, path);
 }
 
 /* snapshot_folders_ref() - one more reference; accepts NULL. Any thread. */
@@ -143,10 +168,7 @@ SnapshotFolders *snapshot_folders_unref(SnapshotFolders *folders)
 {
     if (!folders || __atomic_sub_fetch(&folders->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return NULL;
-    for (size_t i = 0; i < folders->count; i++) {
-        free(folders->items[i].id);
-        free(folders->items[i].path);
-    }
+    free(folders->strings);
     free(folders->items);
     free(folders);
     return NULL;

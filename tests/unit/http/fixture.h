@@ -122,10 +122,14 @@ static inline void fixture_publish(Fixture *f, bool connected, size_t n)
     Snapshot *snapshot;
 
     assert_int_equal(snapshot_new(&snapshot), 0);
-    assert_int_equal(snapshot_folders_new(n, &snapshot->folders), 0);
+    assert_int_equal(snapshot_folders_new(n, n * 64, &snapshot->folders), 0);
     for (size_t i = 0; i < n; i++) {
-        assert_true(asprintf(&snapshot->folders->items[i].id, "id-%zu", i) > 0);
-        assert_true(asprintf(&snapshot->folders->items[i].path, "/photos/\"%04zu\" ä", i) > 0);
+        char id[16];
+        char path[48];
+
+        (void)snprintf(id, sizeof(id), "id-%zu", i % 1000000);
+        (void)snprintf(path, sizeof(path), "/photos/\"%04zu\" ä", i % 1000000);
+        snapshot_folders_add(snapshot->folders, id, path);
     }
     snapshot->database_connected = connected;
     snapshot->watcher_running = n > 0;

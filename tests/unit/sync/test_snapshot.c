@@ -17,11 +17,9 @@ static SnapshotFolders *make_folders(size_t n)
 {
     SnapshotFolders *folders;
 
-    assert_int_equal(snapshot_folders_new(n, &folders), 0);
-    for (size_t i = 0; i < n; i++) {
-        folders->items[i].id = strdup("id");
-        folders->items[i].path = strdup("/path");
-    }
+    assert_int_equal(snapshot_folders_new(n, n * 9, &folders), 0);
+    for (size_t i = 0; i < n; i++)
+        snapshot_folders_add(folders, "id", "/path");
     return folders;
 }
 
@@ -95,11 +93,11 @@ static void test_nothing(void **state)
     detail->roots[1].reason = strdup("x");
     assert_null(snapshot_detail_unref(detail));
     assert_null(snapshot_box_free(NULL));
-    assert_int_equal(snapshot_folders_new(0, &empty), 0);
+    assert_int_equal(snapshot_folders_new(0, 0, &empty), 0);
     assert_int_equal(empty->count, 0);
     assert_null(snapshot_folders_unref(empty));
-    assert_int_equal(snapshot_folders_new(5, &empty), 0); /* half filled */
-    empty->items[1].path = strdup("x");
+    assert_int_equal(snapshot_folders_new(5, 99, &empty), 0); /* half filled */
+    snapshot_folders_add(empty, "x", "/x");
     assert_null(snapshot_folders_unref(empty));
     assert_int_equal(snapshot_box_create(&box), 0);
     assert_null(snapshot_box_free(box));
