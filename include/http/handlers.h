@@ -37,8 +37,15 @@ struct HttpContext {
 void http_answer(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 
 /* Asks the engine. False: the answer is already written (503), because the gate is full. */
-bool http_ask(HttpContext *context, HttpGate gate, CallKind kind, const char *argument,
-              uint64_t timeout_us, HttpResponse *response, CallResult *ret_result, char **ret_text);
+typedef struct HttpQuestion {
+    HttpGate gate; /* which requests are counted together */
+    CallKind kind;
+    const char *argument; /* what it is about; NULL for the kinds that take none */
+    uint64_t timeout_us;
+} HttpQuestion;
+
+bool http_ask(HttpContext *context, const HttpQuestion *question, HttpResponse *response,
+              CallResult *ret_result, char **ret_text);
 
 /* {"is_running": …} as GET /watcher/status has it; NULL when memory runs out. */
 json_t *http_watcher_info(HttpContext *context);

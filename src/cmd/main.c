@@ -11,6 +11,6 @@ int main(int argc, char *argv[])
     if (argc == 2 && strcmp(argv[1], "media-worker") == 0)
         return media_worker_main(3);
     if (argc == 3 && strcmp(argv[1], "stand-in") == 0)
-        return stand_in_main(3, (pid_t)atol(argv[2]));
+        return stand_in_main(3, (pid_t)strtol(argv[2], NULL, 10));
     return options_main(argc, argv);
 }

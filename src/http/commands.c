@@ -31,7 +31,8 @@ static void control(HttpContext *context, CallKind kind, const char *argument, u
     CLEANUP_FREE char *text = NULL;
     CallResult result;
 
-    if (!http_ask(context, HTTP_GATE_CONTROL, kind, argument, timeout_us, response, &result, &text))
+    if (!http_ask(context, &(HttpQuestion){HTTP_GATE_CONTROL, kind, argument, timeout_us}, response,
+                  &result, &text))
         return;
     switch (result) {
     case CALL_RESULT_OK:
@@ -148,8 +149,8 @@ void http_post_shutdown(HttpContext *context, const HttpRequest *request, HttpRe
 
     if (!http_token_check(context->shutdown_token_file, request, response))
         return;
-    if (!http_ask(context, HTTP_GATE_CONTROL, CALL_SHUTDOWN, NULL, CONTROL_TIMEOUT, response,
-                  &result, &text))
+    if (!http_ask(context, &(HttpQuestion){HTTP_GATE_CONTROL, CALL_SHUTDOWN, NULL, CONTROL_TIMEOUT},
+                  response, &result, &text))
         return;
     if (result == CALL_RESULT_OK)
         http_response_json(response, 200,
@@ -221,8 +222,9 @@ void http_get_settle(HttpContext *context, const HttpRequest *request, HttpRespo
                              SETTLE_MAX_MS);
         return;
     }
-    if (!http_ask(context, HTTP_GATE_SETTLE, CALL_SETTLE, NULL, ms * CLOCK_US_PER_MS, response,
-                  &result, &text))
+    if (!http_ask(context,
+                  &(HttpQuestion){HTTP_GATE_SETTLE, CALL_SETTLE, NULL, ms * CLOCK_US_PER_MS},
+                  response, &result, &text))
         return;
     if (result == CALL_RESULT_OK)
         http_response_json(response, 200,

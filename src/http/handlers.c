@@ -30,17 +30,15 @@ static void gate_leave(HttpContext *context, HttpGate gate)
 /*
  * http_ask() - asks the engine, unless too many requests already wait for it
  * @context: the server's
- * @gate: which requests are counted together
- * @kind: the question
- * @argument: what it is about; NULL for the kinds that take none
- * @timeout_us: how long to wait at most, microseconds
+ * @question: borrowed
  * @response: when false is returned: 503 with Retry-After
  * @ret_result: what became of the question
  * @ret_text: as in call_ask()
  */
-bool http_ask(HttpContext *context, HttpGate gate, CallKind kind, const char *argument,
-              uint64_t timeout_us, HttpResponse *response, CallResult *ret_result, char **ret_text)
+bool http_ask(HttpContext *context, const HttpQuestion *question, HttpResponse *response,
+              CallResult *ret_result, char **ret_text)
 {
+    HttpGate gate = question->gate;
     bool entered = gate_enter(context, gate);
 
     if (entered && gate != HTTP_GATE_ALL && !gate_enter(context, HTTP_GATE_ALL)) {
@@ -52,7 +50,8 @@ bool http_ask(HttpContext *context, HttpGate gate, CallKind kind, const char *ar
         http_response_detail(response, 503, "Too many requests are waiting");
         return false;
     }
-    *ret_result = call_desk_ask(context->desk, kind, argument, timeout_us, ret_text);
+    *ret_result = call_desk_ask(context->desk, question->kind, question->argument,
+                                question->timeout_us, ret_text);
     if (gate != HTTP_GATE_ALL)
         gate_leave(context, HTTP_GATE_ALL);
     gate_leave(context, gate);
@@ -164,8 +163,9 @@ static void get_folder_status(HttpContext *context, const HttpRequest *request U
     CallResult result;
     const char *message;
 
-    if (!http_ask(context, HTTP_GATE_ALL, CALL_FOLDER_STATUS, NULL, HTTP_ANSWER_TIMEOUT, response,
-                  &result, &text)) {
+    if (!http_ask(context,
+                  &(HttpQuestion){HTTP_GATE_ALL, CALL_FOLDER_STATUS, NULL, HTTP_ANSWER_TIMEOUT},
+                  response, &result, &text)) {
         message = "Too many requests are waiting";
     } else if (result == CALL_RESULT_OK && text) {
         http_response_text(response, 200, STEAL_PTR(text));
@@ -186,8 +186,8 @@ static void get_text(HttpContext *context, CallKind kind, HttpResponse *response
     CLEANUP_FREE char *text = NULL;
     CallResult result;
 
-    if (!http_ask(context, HTTP_GATE_ALL, kind, NULL, HTTP_ANSWER_TIMEOUT, response, &result,
-                  &text))
+    if (!http_ask(context, &(HttpQuestion){HTTP_GATE_ALL, kind, NULL, HTTP_ANSWER_TIMEOUT},
+                  response, &result, &text))
         return;
     if (result == CALL_RESULT_OK && text)
         http_response_text(response, 200, STEAL_PTR(text));

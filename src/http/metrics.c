@@ -148,8 +148,8 @@ void http_get_metrics(HttpContext *context, const HttpRequest *request UNUSED,
     char *body = NULL;
     CallResult result;
 
-    if (!http_ask(context, HTTP_GATE_ALL, CALL_METRICS, NULL, HTTP_ANSWER_TIMEOUT, response,
-                  &result, &text))
+    if (!http_ask(context, &(HttpQuestion){HTTP_GATE_ALL, CALL_METRICS, NULL, HTTP_ANSWER_TIMEOUT},
+                  response, &result, &text))
         return;
     if (result != CALL_RESULT_OK || !text) {
         http_response_detail(response, 503, "%s", text ? text : "The service did not answer");

@@ -150,7 +150,7 @@ static void *spawner_main(void *argument)
     self->error = error;
     self->is_ready = true;
     (void)pthread_cond_signal(&self->changed);
-    while (error == 0) {
+    while (error == 0) { /* NOLINT(bugprone-infinite-loop): it lives as long as the process */
         SpawnRequest *request = STEAL_PTR(self->request);
 
         if (!request) {

@@ -36,8 +36,6 @@
 #include "util/error.h"
 #include "util/log.h"
 
-extern char **environ;
-
 #define STAND_IN_FD 3
 
 /* ---- the daemon's side ---- */

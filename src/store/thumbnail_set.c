@@ -17,6 +17,7 @@
 #include "store/thumbnail_set.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -112,13 +113,12 @@ static uint64_t name_hash(const char *name, size_t size)
 
 static bool set_add(ThumbnailSet *set, const char *name)
 {
-    char slashed[NAME_SIZE + 1] = "/";
-    size_t size = strlen(name);
+    char slashed[NAME_SIZE + 1];
     uint64_t hash;
 
-    if (size != NAME_SIZE - 1)
+    if (strlen(name) != NAME_SIZE - 1)
         return true;
-    memcpy(slashed + 1, name, size);
+    (void)snprintf(slashed, sizeof(slashed), "/%s", name);
     hash = name_hash(slashed, NAME_SIZE);
     if (hash == 0)
         return true;

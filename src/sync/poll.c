@@ -27,11 +27,11 @@
 static uint64_t read_number(const char *path)
 {
     CLEANUP(fclose_p) FILE *file = fopen(path, "re");
-    uint64_t number = UINT64_MAX;
+    char line[32];
 
-    if (!file || fscanf(file, "%" SCNu64, &number) != 1)
+    if (!file || !fgets(line, sizeof(line), file) || line[0] < '0' || line[0] > '9')
         return UINT64_MAX;
-    return number;
+    return strtoull(line, NULL, 10);
 }
 
 /* limits_read() - ask the kernel how many watches there may be now */

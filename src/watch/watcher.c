@@ -182,15 +182,17 @@ static void move_flush(Watcher *watcher)
 static bool move_add(Watcher *watcher, Half *half, Node *to, const char *to_name)
 {
     char *copy = strdup(to_name);
+    DirectoryMove *move;
 
     if (!copy)
         return false;
     if (watcher->n_moves == MAX_MOVES)
         move_flush(watcher);
-    watcher->moves[watcher->n_moves++] = (DirectoryMove){.from = STEAL_PTR(half->dir),
-                                                         .from_name = STEAL_PTR(half->name),
-                                                         .to = node_ref(to),
-                                                         .to_name = copy};
+    move = &watcher->moves[watcher->n_moves++];
+    move->from = STEAL_PTR(half->dir);
+    move->from_name = STEAL_PTR(half->name);
+    move->to = node_ref(to);
+    move->to_name = copy;
     return true;
 }
 
