@@ -18,4 +18,5 @@ int command_run(Command *command);
 int command_init(Command *command);
 int command_check(Command *command);
 int command_status(Command *command);
+int command_confirm(Command *command);
 int command_config(Command *command);

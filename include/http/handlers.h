@@ -53,6 +53,7 @@ json_t *http_watcher_info(HttpContext *context);
 /* commands.c */
 void http_post_restart(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 void http_post_rescan(HttpContext *context, const HttpRequest *request, HttpResponse *response);
+void http_post_confirm(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 void http_post_start(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 void http_post_stop(HttpContext *context, const HttpRequest *request, HttpResponse *response);
 void http_post_shutdown(HttpContext *context, const HttpRequest *request, HttpResponse *response);

@@ -11,7 +11,7 @@ typedef void (*HttpHandler)(HttpContext *context, const HttpRequest *request,
                             HttpResponse *response);
 
 typedef struct Route {
-    const char *path;
+    const char *path; /* {name} stands for any one component */
     HttpHandler get;  /* also answers HEAD; NULL when there is none */
     HttpHandler post; /* NULL when there is none */
     bool versioned;   /* also below /api/v1 */
@@ -21,6 +21,7 @@ typedef struct Route {
 extern const Route http_routes[];
 
 const Route *router_find(const Route *routes, const char *path);
+char *router_component(const Route *route, const char *path); /* the caller frees */
 /* Finds the handler and calls it, or answers 404, 405 or 307. */
 void router_serve(const Route *routes, HttpContext *context, const HttpRequest *request,
                   HttpResponse *response);

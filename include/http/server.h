@@ -31,3 +31,4 @@ CLEANUP_DEFINE(HttpServer *, http_server_free)
 /* GET http://host:port/path of a running daemon, for `pictopy-sync status`. Negative errno when
  * nobody answers. The caller frees the body. */
 int http_get(const char *listen, const char *path, int *ret_status, char **ret_body);
+int http_post(const char *listen, const char *path, int *ret_status, char **ret_body);

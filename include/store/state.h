@@ -93,5 +93,6 @@ int state_read_announced(State *state, StringList *paths); /* 0 or -ENOMEM */
 /* Problems and excluded folders, by path. */
 void state_write_problem(State *state, const char *path, const FileStamp *stamp,
                          const char *reason);
+void state_clear_problem(State *state, const char *path);
 void state_clear_problems(State *state, const char *path);                   /* and below */
 void state_move_paths(State *state, const char *path, const char *new_path); /* and below */

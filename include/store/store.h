@@ -167,6 +167,9 @@ int store_read_inode(Store *store, uint64_t dev, uint64_t ino, StoreRows *ret_ro
 void store_row_done(StoreRow *row);
 void store_rows_done(StoreRows *rows);
 
+/* Adds the number of media rows at and below path to *count, in short pages. */
+int store_count_media(Store *store, const char *path, uint64_t *count);
+
 /* ---- writing ---- */
 
 typedef enum StoreOpKind {
@@ -219,6 +222,7 @@ typedef struct StoreOp {
     bool inserted;   /* _ADD and _ENSURE: a new row was made */
     char *folder_id; /* of the row, for the journal; NULL when unknown. _STAMP: given */
     char *error;     /* for people, with _FAILED */
+    bool exact;      /* _PROBLEM_CLEAR: not those below */
     bool partly;     /* private to store/: a large folder's first part is committed */
 } StoreOp;
 

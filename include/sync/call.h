@@ -17,6 +17,7 @@ typedef enum CallKind {
     CALL_SETTLE,  /* answered when all that happened before it is committed */
     CALL_RESTART, /* read the folders table again, compare */
     CALL_RESCAN,  /* compare a directory (argument: its path), or everything, with the disk */
+    CALL_CONFIRM, /* the removals that are held back in a root (argument: its id) may go on */
     CALL_START,
     CALL_STOP,
     CALL_SHUTDOWN,

@@ -88,8 +88,12 @@ typedef struct Root {
     bool told;         /* its being offline has been logged */
     bool wanted;       /* in the list that is being compared */
     bool unsure;       /* something was mounted at or above it: its volume may be another one */
-    bool doubted;      /* its directory is known at another place, which is being looked at */
-    bool gone;         /* no longer registered: freed when its scan ends */
+    List guarded;      /* Change.link: removals that the user has to confirm */
+    bool guard_told;
+    bool confirmed;  /* the next of them pass */
+    uint64_t passed; /* rows whose removal has passed since the last scan */
+    bool doubted;    /* its directory is known at another place, which is being looked at */
+    bool gone;       /* no longer registered: freed when its scan ends */
     Engine *engine;
 } Root;
 
@@ -274,6 +278,8 @@ struct Engine {
     uint64_t watch_budget; /* our share of it */
     bool limit_reached, limit_told;
 
+    bool guarding;         /* removals are being counted */
+    unsigned n_guard_told; /* roots */
     Pending pending;
     Timer due_timer;
     unsigned n_rounds;
@@ -315,7 +321,8 @@ Node *node_find(Engine *engine, const char *path);    /* the directory at a path
 /* Makes a name pending, or its directory dirty when too much is pending already (then NULL). */
 Change *engine_touch(Engine *engine, Node *dir, const char *name, ChangeWait wait);
 void engine_problem(Engine *engine, const char *path, const FileStamp *stamp, const char *reason);
-void engine_problem_clear(Engine *engine, const char *path);
+void engine_problem_clear(Engine *engine, const char *path); /* and those below it */
+void engine_problem_clear_one(Engine *engine, const char *path);
 
 /* events.c */
 WatchListener events_listener(void);
@@ -419,6 +426,13 @@ void scan_joined(Scan *scan, bool ok, bool trusted);
 /* funnel.c */
 void funnel_run(Engine *engine);
 void funnel_release_held(Engine *engine);
+
+/* guard.c: removals that only a scan found, and that are too many */
+bool guard_allows(Engine *engine);
+void guard_scanned(Engine *engine, Root *root);
+void guard_round(Engine *engine);
+bool guard_confirm(Engine *engine, Root *root);
+void guard_clear(Engine *engine, Root *root);
 
 /* decide.c */
 typedef struct Sighting {

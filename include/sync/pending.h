@@ -47,6 +47,7 @@ struct Change {
     bool complete; /* its writer has closed it, or it was moved in */
     bool reread;   /* its sidecar changed: read it again though it is the same itself */
     bool confirm;  /* a held removal that is looked at for the last time */
+    bool checked;  /* a held removal that the guard has let pass */
     bool exempt;   /* its volume does not answer: counted nowhere */
     unsigned tries;
     char name[]; /* "" is the directory itself */

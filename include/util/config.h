@@ -34,6 +34,9 @@ typedef struct Config {
     bool sync_inherit_ai_tagging;
     uint64_t sync_import_grace; /* µs: how long a new not_started folder is left alone */
 
+    unsigned sync_guard_percent; /* of a root's rows: more than this many … */
+    uint64_t sync_guard_files;   /* … and more than these are not removed unconfirmed */
+
     uint64_t watch_settle;             /* µs */
     uint64_t watch_settle_create;      /* µs, after a bare CREATE */
     uint64_t watch_settle_limit;       /* µs: the hard limit for a path that never rests */

@@ -28,34 +28,38 @@ static const CommandEntry commands[] = {
     {.name = "init", .run = command_init, .takes_directories = true},
     {.name = "check", .run = command_check, .has_json = true},
     {.name = "status", .run = command_status, .has_json = true},
+    {.name = "confirm", .run = command_confirm, .takes_directories = true},
     {.name = "config", .run = command_config},
 };
 
 static void usage(FILE *to)
 {
-    (void)fputs("Usage: pictopy-sync [OPTION]... [COMMAND] [ARGUMENT]...\n"
-                "Keeps PictoPy's photo database true to the disk.\n"
-                "\n"
-                "Commands:\n"
-                "  run          watch and synchronize, in the foreground (the default)\n"
-                "  init DIR...  make the database where there is none, and register folders\n"
-                "  check        compare database and disk and change nothing;\n"
-                "               exit status 0: in sync, 1: differences, 2: failed\n"
-                "  status       ask the running daemon how it is;\n"
-                "               exit status 0: healthy, 1: not healthy, 3: not running\n"
-                "  config       print the effective configuration\n"
-                "\n"
-                "Options:\n"
-                "  -c, --config=FILE            read this configuration file\n"
-                "  -s, --set=SECTION.KEY=VALUE  set one value; may be given several times\n"
-                "      --json                   print JSON (check, status)\n"
-                "  -h, --help                   show this help\n"
-                "  -V, --version                show the version\n"
-                "\n"
-                "Each key can also be set by the environment: PICTOPY_SYNC_SECTION_KEY.\n"
-                "Without --config: $XDG_CONFIG_HOME/pictopy-sync/pictopy-sync.conf, else\n"
-                "/etc/pictopy-sync.conf.\n",
-                to);
+    (void)fputs(
+        "Usage: pictopy-sync [OPTION]... [COMMAND] [ARGUMENT]...\n"
+        "Keeps PictoPy's photo database true to the disk.\n"
+        "\n"
+        "Commands:\n"
+        "  run          watch and synchronize, in the foreground (the default)\n"
+        "  init DIR...  make the database where there is none, and register folders\n"
+        "  check        compare database and disk and change nothing;\n"
+        "               exit status 0: in sync, 1: differences, 2: failed\n"
+        "  status       ask the running daemon how it is;\n"
+        "               exit status 0: healthy, 1: not healthy, 3: not running\n"
+        "  confirm DIR...  let removals go on that are held back, because a scan found most\n"
+        "               of a folder's photos gone; exit status 1: nothing is held back\n"
+        "  config       print the effective configuration\n"
+        "\n"
+        "Options:\n"
+        "  -c, --config=FILE            read this configuration file\n"
+        "  -s, --set=SECTION.KEY=VALUE  set one value; may be given several times\n"
+        "      --json                   print JSON (check, status)\n"
+        "  -h, --help                   show this help\n"
+        "  -V, --version                show the version\n"
+        "\n"
+        "Each key can also be set by the environment: PICTOPY_SYNC_SECTION_KEY.\n"
+        "Without --config: $XDG_CONFIG_HOME/pictopy-sync/pictopy-sync.conf, else\n"
+        "/etc/pictopy-sync.conf.\n",
+        to);
 }
 
 static int see_help(void)

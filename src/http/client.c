@@ -123,6 +123,32 @@ static int split_answer(const Text *answer, int *ret_status, char **ret_body)
     return 0;
 }
 
+static int http_request(const char *method, const char *listen, const char *path, int *ret_status,
+                        char **ret_body)
+{
+    CLEANUP(text_done) Text request = {0};
+    CLEANUP(text_done) Text answer = {0};
+    CLEANUP_CLOSE int fd = -1;
+    HttpAddress address;
+    int r;
+
+    if (http_address_parse(listen, &address) || address.port == 0)
+        return -EINVAL;
+    r = connect_any(&address, &fd);
+    if (r < 0)
+        return r;
+    text_printf(&request,
+                "%s %s HTTP/1.1\r\nHost: localhost:%u\r\nContent-Length: 0\r\n"
+                "Connection: close\r\n\r\n",
+                method, path, address.port);
+    if (request.failed)
+        return -ENOMEM;
+    r = send_all(fd, request.data, request.length);
+    if (r == 0)
+        r = receive_all(fd, &answer);
+    return r < 0 ? r : split_answer(&answer, ret_status, ret_body);
+}
+
 /*
  * http_get() - asks a running daemon
  * @listen: its http.listen
@@ -136,23 +162,11 @@ static int split_answer(const Text *answer, int *ret_status, char **ret_body)
  */
 int http_get(const char *listen, const char *path, int *ret_status, char **ret_body)
 {
-    CLEANUP(text_done) Text request = {0};
-    CLEANUP(text_done) Text answer = {0};
-    CLEANUP_CLOSE int fd = -1;
-    HttpAddress address;
-    int r;
+    return http_request("GET", listen, path, ret_status, ret_body);
+}
 
-    if (http_address_parse(listen, &address) || address.port == 0)
-        return -EINVAL;
-    r = connect_any(&address, &fd);
-    if (r < 0)
-        return r;
-    text_printf(&request, "GET %s HTTP/1.1\r\nHost: localhost:%u\r\nConnection: close\r\n\r\n",
-                path, address.port);
-    if (request.failed)
-        return -ENOMEM;
-    r = send_all(fd, request.data, request.length);
-    if (r == 0)
-        r = receive_all(fd, &answer);
-    return r < 0 ? r : split_answer(&answer, ret_status, ret_body);
+/* http_post() - the same for a POST without a body */
+int http_post(const char *listen, const char *path, int *ret_status, char **ret_body)
+{
+    return http_request("POST", listen, path, ret_status, ret_body);
 }

@@ -126,6 +126,16 @@ void http_post_rescan(HttpContext *context, const HttpRequest *request, HttpResp
             response);
 }
 
+/* http_post_confirm() - POST /folders/{folder_id}/confirm: removals that are held back may go on */
+void http_post_confirm(HttpContext *context, const HttpRequest *request, HttpResponse *response)
+{
+    const Route *route = router_find(http_routes, request->path);
+    CLEANUP_FREE char *id = route ? router_component(route, request->path) : NULL;
+
+    control(context, CALL_CONFIRM, id, CONTROL_TIMEOUT, "Removal confirmed", "Failed to confirm",
+            response);
+}
+
 /* http_post_start() - POST /watcher/start */
 void http_post_start(HttpContext *context, const HttpRequest *request UNUSED,
                      HttpResponse *response)

@@ -218,6 +218,7 @@ const Route http_routes[] = {
     {.path = "/watcher/stop", .post = http_post_stop, .versioned = true},
     {.path = "/shutdown", .post = http_post_shutdown, .versioned = true},
     {.path = "/watcher/rescan", .post = http_post_rescan},
+    {.path = "/folders/{folder_id}/confirm", .post = http_post_confirm},
     {.path = "/watcher/settle", .get = http_get_settle},
     {.path = "/problems", .get = get_problems},
     {.path = "/metrics", .get = http_get_metrics},

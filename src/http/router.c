@@ -15,6 +15,20 @@
 
 #define VERSION_PREFIX "/api/v1"
 
+/* A component in braces stands for any that is not empty. */
+static bool matches(const char *pattern, const char *path)
+{
+    while (*pattern == *path && *pattern != '{') {
+        if (*pattern == '\0')
+            return true;
+        pattern++;
+        path++;
+    }
+    if (*pattern != '{' || *path == '/' || *path == '\0')
+        return false;
+    return matches(pattern + strcspn(pattern, "/"), path + strcspn(path, "/"));
+}
+
 /*
  * router_find() - the route of a path
  * @routes: ended by a path of NULL
@@ -32,9 +46,23 @@ const Route *router_find(const Route *routes, const char *path)
     if (versioned)
         path = path[prefix] ? path + prefix : "/";
     for (const Route *route = routes; route->path; route++)
-        if (strcmp(route->path, path) == 0 && (!versioned || route->versioned))
+        if (matches(route->path, path) && (!versioned || route->versioned))
             return route;
     return NULL;
+}
+
+/*
+ * router_component() - what stands in a path where its route has a name in braces
+ * @path: matches the route
+ *
+ * Returns it, the caller's to free; NULL when memory runs out or the route has none.
+ */
+char *router_component(const Route *route, const char *path)
+{
+    const char *brace = strchr(route->path, '{');
+    const char *start = brace ? path + (brace - route->path) : NULL;
+
+    return start ? strndup(start, strcspn(start, "/")) : NULL;
 }
 
 static bool query_is_plain(const char *query)

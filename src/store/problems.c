@@ -53,6 +53,18 @@ static void state_run_range(State *state, const char *sql, const char *path, con
     (void)state_check(state, statement_run(s));
 }
 
+/* state_clear_problem() - the problem of exactly this path is no more */
+void state_clear_problem(State *state, const char *path)
+{
+    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+    int code = database_prepare(&state->database, "DELETE FROM problems WHERE path = ?1", &s);
+
+    if (!state_check(state, code))
+        return;
+    statement_bind_blob(s, 1, path);
+    (void)state_check(state, statement_run(s));
+}
+
 /* state_clear_problems() - the problem of path and those below it are no more */
 void state_clear_problems(State *state, const char *path)
 {

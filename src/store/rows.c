@@ -200,3 +200,78 @@ int store_read_inode(Store *store, uint64_t dev, uint64_t ino, StoreRows *ret_ro
     *ret_rows = rows;
     return 0;
 }
+
+/* ---- counting ---- */
+
+#define COUNT_PAGE "20000"
+#define COUNT_SQL(table)                                                                           \
+    "SELECT count(*), max(path) FROM (SELECT path FROM " table                                     \
+    " WHERE path > ?1 AND path < ?2 ORDER BY path LIMIT " COUNT_PAGE ")"
+static const char *const count_sql[] = SCHEMA_BOTH(COUNT_SQL);
+
+/* One page behind *last, which becomes the page's last path; NULL at the end. A result code. */
+static int count_page(Store *store, SchemaTable table, char **last, const char *end,
+                      uint64_t *count)
+{
+    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+    int code = database_prepare(&store->database, count_sql[table], &s);
+    const char *path;
+
+    if (code != SQLITE_OK)
+        return code;
+    statement_bind_text(s, 1, *last);
+    statement_bind_text(s, 2, end);
+    code = sqlite3_step(s);
+    if (code != SQLITE_ROW)
+        return code == SQLITE_DONE ? SQLITE_OK : code;
+    *count += (uint64_t)sqlite3_column_int64(s, 0);
+    path = statement_text(s, 1);
+    free(*last);
+    *last = path ? strdup(path) : NULL;
+    return path && !*last ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+static int count_below(Store *store, SchemaTable table, const char *path, uint64_t *count)
+{
+    CLEANUP_FREE char *last = NULL;
+    CLEANUP_FREE char *end = NULL;
+    int r = path_range(path, &last, &end);
+
+    while (r == 0 && last) {
+        bool own;
+        int code;
+
+        r = store_enter(store, &own);
+        if (r != 0)
+            return r;
+        code = store->schema.media[table].present ? count_page(store, table, &last, end, count)
+                                                  : SQLITE_OK;
+        if (!store->schema.media[table].present) {
+            free(last);
+            last = NULL;
+        }
+        store_leave(store, own);
+        if (code != SQLITE_OK)
+            r = store_fail(store, code, "cannot count photos");
+    }
+    return r;
+}
+
+/*
+ * store_count_media() - how many photos and videos have rows at and below a path
+ * @count: they are added to it
+ *
+ * 0, STORE_E_… or -ENOMEM.
+ */
+int store_count_media(Store *store, const char *path, uint64_t *count)
+{
+    StoreRow row = {0};
+    bool below = false;
+    int r = store_read_row(store, path, &row, &below);
+
+    *count += r == 0 && row.id;
+    store_row_done(&row);
+    for (int table = 0; r == 0 && below && table < SCHEMA_N_MEDIA; table++)
+        r = count_below(store, (SchemaTable)table, path, count);
+    return r;
+}

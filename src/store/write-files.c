@@ -226,7 +226,9 @@ static void apply_run(State *state, const WriteRun *run)
         break;
     case STORE_OP_FOLDER_REMOVE:
     case STORE_OP_PROBLEM_CLEAR:
-        if (op->path)
+        if (op->path && op->exact)
+            state_clear_problem(state, op->path);
+        else if (op->path)
             state_clear_problems(state, op->path);
         break;
     case STORE_OP_PROBLEM:

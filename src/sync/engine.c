@@ -52,6 +52,18 @@ void engine_problem_clear(Engine *engine, const char *path)
     batch_add(engine, write);
 }
 
+/* engine_problem_clear_one() - the same for exactly this path */
+void engine_problem_clear_one(Engine *engine, const char *path)
+{
+    Write *write = batch_new(STORE_OP_PROBLEM_CLEAR, NULL, NULL);
+
+    if (!write)
+        return;
+    write->op.path = path_escape(path);
+    write->op.exact = true;
+    batch_add(engine, write);
+}
+
 /* ---- the rounds ---- */
 
 static bool is_hung(const Engine *engine, const Node *node)
@@ -129,6 +141,7 @@ static void engine_round(LoopHook *hook)
         engine->progress_dirty = true;
     }
     arm_due(engine);
+    guard_round(engine);
     rest_round(engine);
     detail_refresh(engine);
     engine_publish(engine);

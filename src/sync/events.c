@@ -33,11 +33,10 @@ Change *engine_touch(Engine *engine, Node *dir, const char *name, ChangeWait wai
 
     if (!change)
         dirty_add(engine, dir, true);
-    else if (engine->n_hung > 0 && !change->exempt) {
+    else if (engine->n_hung > 0 || change->exempt) {
         const Volume *volume = volume_of(engine, dir);
 
-        if (volume && volume->hung)
-            pending_exempt(pending, change, true);
+        pending_exempt(pending, change, volume && volume->hung);
     }
     return change;
 }
@@ -69,6 +68,7 @@ static void directory_changed(Engine *engine, Node *dir, const char *name, Watch
     Node *node = tree_child(engine->tree, dir, name);
     CLEANUP_FREE char *path = NULL;
     CLEANUP_FREE char *above = NULL;
+    Change *touched;
 
     if (change == WATCH_CHANGE_ATTRIBUTES && node && !node->unreadable) {
         /* What copies a tree sets the directories' times last of all. */
@@ -83,7 +83,9 @@ static void directory_changed(Engine *engine, Node *dir, const char *name, Watch
     }
     if (change != WATCH_CHANGE_REMOVED)
         scan_name(engine, dir, name);
-    (void)engine_touch(engine, dir, name, CHANGE_WAIT_SETTLE);
+    touched = engine_touch(engine, dir, name, CHANGE_WAIT_SETTLE);
+    if (touched && change == WATCH_CHANGE_REMOVED)
+        touched->live = true;
 }
 
 static ChangeWait wait_for(const Change *known, WatchChange change)

@@ -484,6 +484,11 @@ void funnel_release_held(Engine *engine)
     if (list_is_empty(&pending->held) || !engine_scans_idle(engine) || moves_pending(engine))
         return;
     all_seen = pending->n_undecided == 0;
+    if (!all_seen &&
+        now < CONTAINER_OF(list_first(&pending->held), Change, link)->due + ENGINE_HOLD_MAX)
+        return;
+    if (!guard_allows(engine))
+        return;
     for (ListNode *link; (link = list_first(&pending->held));) {
         Change *change = CONTAINER_OF(link, Change, link);
 

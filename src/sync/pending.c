@@ -200,7 +200,7 @@ Change *pending_touch(Pending *pending, Node *dir, const char *name, ChangeWait 
         if (now + pending->waits[wait] <= change->first + pending->limit)
             enqueue(pending, change, wait, now);
     } else if (change->state == CHANGE_STATE_HELD) {
-        change->confirm = false;
+        change->confirm = change->checked = false;
         change->first = now;
         enqueue(pending, change, wait, now);
     } else {
@@ -313,7 +313,7 @@ void pending_finish(Pending *pending, Change *change, uint64_t now)
         return;
     }
     set_epoch(pending, change, change->again_epoch);
-    change->again = change->confirm = false;
+    change->again = change->confirm = change->checked = false;
     change->tries = 0;
     change->first = now;
     enqueue(pending, change, change->wait, now);

@@ -71,7 +71,9 @@ static const char *reason_of(const Root *root, SnapshotRootState state)
                    ? "it is reached by another path too, under which its changes are told"
                    : "others may change it without an event being sent here";
     default:
-        return NULL;
+        return list_is_empty(&root->guarded)
+                   ? NULL
+                   : "most of its photos are gone: their removal waits to be confirmed";
     }
 }
 

@@ -70,6 +70,7 @@ static void root_free(Root *root)
 
 static void root_unwatch(Root *root)
 {
+    guard_clear(root->engine, root);
     if (root->node)
         poll_forget_below(root->engine, root->node);
     if (root->node)
@@ -145,6 +146,7 @@ void root_scan_ended(Root *root)
         root_free(root);
         return;
     }
+    guard_scanned(root->engine, root);
     if (root->rescan && root->engine->running) {
         root->rescan = false;
         scan_root(root, false);
@@ -216,6 +218,7 @@ static int root_new(Engine *engine, const char *path, const char *id)
     root->id = strdup(id);
     root->place.root = root;
     root->wanted = true;
+    list_init(&root->guarded);
     timer_init(&root->retry, engine->timers, root_retry);
     r = root_register(engine, root);
     if (r < 0) {

@@ -219,6 +219,22 @@ static void rescan(Engine *engine, Call *call)
                 node ? NULL : strdup("The path is in no folder that is watched"));
 }
 
+static void confirm(Engine *engine, Call *call)
+{
+    LIST_FOREACH (link, &engine->roots) {
+        Root *root = CONTAINER_OF(link, Root, link);
+
+        if (root->gone || !call->argument || strcmp(root->id, call->argument) != 0)
+            continue;
+        if (guard_confirm(engine, root))
+            call_answer(call, CALL_RESULT_OK, NULL);
+        else
+            call_answer(call, CALL_RESULT_REFUSED, strdup("Nothing waits to be confirmed"));
+        return;
+    }
+    call_answer(call, CALL_RESULT_FAILED, strdup("No root folder has this id"));
+}
+
 /* engine_call() - take a question of another thread; it is answered now or later */
 void engine_call(Engine *engine, Call *call)
 {
@@ -235,6 +251,9 @@ void engine_call(Engine *engine, Call *call)
         return;
     case CALL_RESCAN:
         rescan(engine, call);
+        return;
+    case CALL_CONFIRM:
+        confirm(engine, call);
         return;
     case CALL_START:
         start_watching(engine, call);

@@ -49,6 +49,11 @@ const ConfigKey config_keys[] = {
     {"sync.import_grace", &config_type_duration, "10s",
      FIELD(sync_import_grace), .minimum = 0, .maximum = DAY, .live = true},
 
+    {"sync.guard_percent", &config_type_unsigned, "50",
+     FIELD(sync_guard_percent), .minimum = 0, .maximum = 100, .live = true},
+    {"sync.guard_files", &config_type_number, "100",
+     FIELD(sync_guard_files), .minimum = 0, .maximum = UINT64_C(4000000000), .live = true},
+
     {"watch.settle", &config_type_duration, "200ms",
      FIELD(watch_settle), .minimum = 0, .maximum = HOUR, .live = true},
     {"watch.settle_create", &config_type_duration, "2s",

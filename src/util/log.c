@@ -51,6 +51,8 @@ static const char *const log_message_ids[LOG_EVENT_COUNT] = {
         "b52620b7331547039d9973eafe0fcce2", /* the kernel dropped events, a scan follows */
     [LOG_EVENT_WATCH_LIMIT] =
         "7fabb59cec59459ca72d0cf87e940ae8", /* no more watches to be had; folders are polled */
+    [LOG_EVENT_GUARD] =
+        "f230ff1275af481c88279a18acb46890", /* many photos are gone; the user has to confirm it */
     [LOG_EVENT_VOLUME_HUNG] =
         "15a613d1e371443aad840ef62a2cad9b", /* a file system does not answer */
     [LOG_EVENT_VOLUME_ANSWERS] = "23be99227c9349c2930629468c2666fa", /* it does again */

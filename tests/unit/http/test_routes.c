@@ -31,7 +31,7 @@ static void test_root(void **state)
     assert_int_equal(json_object_size(json), 3);
     has_string(json, "name", "PictoPy Sync Microservice");
     has_string(json, "version", PROJECT_VERSION);
-    assert_int_equal(json_array_size(endpoints), 14);
+    assert_int_equal(json_array_size(endpoints), 15);
     assert_string_equal(json_string_value(json_array_get(endpoints, 1)), "/health");
     json_decref(json);
 }
