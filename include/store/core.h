@@ -2,6 +2,7 @@
 /* The store's own structure, for the files of this layer. */
 
 #include "store/database.h"
+#include "store/grave.h"
 #include "store/scan.h"
 #include "store/schema.h"
 #include "store/state.h"
@@ -11,6 +12,7 @@
 
 /* The moments of a write, in order, for tests that end the process there. */
 typedef enum StoreStep {
+    STORE_STEP_BURIED,
     STORE_STEP_ANNOUNCED,
     STORE_STEP_FILE_OPENED,
     STORE_STEP_FILE_WRITTEN,
@@ -46,6 +48,11 @@ struct Store {
     char *status; /* the last answer of store_folder_status_json(), and what it was made from */
     uint64_t status_opened, status_changes, status_fresh_until;
     int64_t status_version;
+    GravePlan *grave_plan;           /* for the schema as it was last met */
+    int64_t grave_bytes;             /* of all graves, about; -1 = not known */
+    size_t grave_batch;              /* how many rows are kept at a time; 0 = not known yet */
+    int64_t grave_refused;           /* could not be put back: not tried again */
+    int64_t grave_swept;             /* the last one that store_graveyard_sweep() has seen */
     void (*on_step)(StoreStep step); /* tests */
 };
 

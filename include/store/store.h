@@ -34,7 +34,9 @@ typedef struct StoreOptions {
     const char *thumbnails_directory;
     const char *state_directory; /* NULL: no state database (kept in memory) */
     bool inherit_ai_tagging;
-    bool read_only; /* for check: writes neither database */
+    unsigned graveyard_days; /* how long deleted rows are kept, see store/graveyard.h; 0 = not */
+    uint64_t graveyard_size; /* bytes: how much of them */
+    bool read_only;          /* for check: writes neither database */
 } StoreOptions;
 
 typedef struct StoreCounters {
@@ -45,6 +47,8 @@ typedef struct StoreCounters {
     uint64_t read_us_max;  /* the longest read transaction */
     uint64_t thumbnails_written;
     uint64_t thumbnails_removed;
+    uint64_t buried;  /* rows that were kept when they were deleted */
+    uint64_t exhumed; /* and put back */
 } StoreCounters;
 
 int store_create(const StoreOptions *options, Store **ret_store); /* allocates; opens nothing */
@@ -184,6 +188,8 @@ typedef enum StoreOpKind {
                                albums.cover_image_path, folder_id, stamp. A row that stands at
                                new_path and is not itself moved in this call is removed */
     STORE_OP_MEDIA_REMOVE,  /* id, kind: the row with all that hangs on it, and its thumbnail */
+    STORE_OP_MEDIA_RESTORE, /* path: the row there, on which the user has put nothing, gives way to
+                               the one that was deleted there, or whose file had its content */
     STORE_OP_STAMP,         /* id and folder_id of the row, stamp, fingerprint: state database only
                              */
     STORE_OP_PROBLEM,       /* path, stamp, metadata = reason: state database only */
@@ -220,6 +226,7 @@ typedef struct StoreOp {
 
     StoreOpResult result;
     bool inserted;   /* _ADD and _ENSURE: a new row was made */
+    bool restored;   /* _ADD: its old row came back */
     char *folder_id; /* of the row, for the journal; NULL when unknown. _STAMP: given */
     char *error;     /* for people, with _FAILED */
     bool exact;      /* _PROBLEM_CLEAR: not those below */

@@ -13,7 +13,7 @@
 #define WRITE_E_CONDITION 5 /* Writer.condition, for the caller of store_write() */
 
 /* One operation. */
-typedef struct WriteRun {
+struct WriteRun {
     HashNode by_id; /* of a move of media, in Writer.moves */
     StoreOp *op;
     StoreOpResult result; /* PENDING again when its transaction is rolled back */
@@ -25,9 +25,10 @@ typedef struct WriteRun {
     char *old_folder_id; /* what the state database knows is kept there; NULL = as folder_id */
     char *error;
     bool inserted;
-} WriteRun;
+    bool restored;
+};
 
-typedef struct Writer {
+struct Writer {
     Store *store;
     WriteRun *runs;
     size_t n_runs;
@@ -35,15 +36,16 @@ typedef struct Writer {
     WriteRun **unit; /* operations that are done or undone together */
     size_t n_unit;
     size_t unit_capacity;
-    bool open;         /* the transaction is */
-    StringList unlink; /* thumbnails to be removed behind the commit */
-    StringList gone;   /* rows removed, in pairs: the folder's id, the file's or "" */
-    Text reason;       /* of WRITE_E_FAILED */
-    int code;          /* of WRITE_E_DATABASE */
-    int condition;     /* STORE_E_… of WRITE_E_CONDITION */
-} Writer;
+    bool open;          /* the transaction is */
+    StringList unlink;  /* thumbnails to be removed behind the commit */
+    StringList gone;    /* rows removed, in pairs: the folder's id, the file's or "" */
+    WriteGraves graves; /* of the rows removed, see store/graveyard.c */
+    Text reason;        /* of WRITE_E_FAILED */
+    int code;           /* of WRITE_E_DATABASE */
+    int condition;      /* STORE_E_… of WRITE_E_CONDITION */
+};
 
-typedef struct WriteRow {
+struct WriteRow {
     SchemaTable table;
     char *id; /* NULL: no such row */
     char *path;
@@ -54,7 +56,7 @@ typedef struct WriteRow {
     bool has_location;
     double latitude;
     double longitude;
-} WriteRow;
+};
 
 /* ---- write-sql.c ---- */
 

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "store/directories.h"
+#include "store/grave.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/path.h"
@@ -220,6 +221,8 @@ static int state_open_file(State *state)
     }
     if (code == SQLITE_OK)
         code = state_check_version(state);
+    if (code == SQLITE_OK && !state->read_only)
+        code = graves_create(state);
     if (code == SQLITE_OK)
         code = state_touch(state);
     if (code == SQLITE_OK && stat(state->path, &st) == 0) {
@@ -236,6 +239,8 @@ static void state_open_memory(State *state)
     if (database_open(&state->database, ":memory:", SQLITE_OPEN_READWRITE) == SQLITE_OK)
         (void)state_check(state,
                           sqlite3_exec(state->database.handle, state_schema, NULL, NULL, NULL));
+    if (state->database.handle)
+        (void)state_check(state, graves_create(state));
 }
 
 static bool state_is_damage(int code)

@@ -46,6 +46,7 @@ int store_create(const StoreOptions *options, Store **ret_store)
     store->options = *options;
     store->schema.version = -1;
     store->counters.lock_us.bounds = histogram_times;
+    store->grave_bytes = -1;
     thumbnail_set_init(&store->thumbnails, options->thumbnails_directory);
     r = state_init(&store->state, options->state_directory, options->read_only);
     if (r) {
@@ -68,6 +69,7 @@ Store *store_free(Store *store)
     scan_done(&store->problem_scan);
     free(store->known.items);
     thumbnail_set_done(&store->thumbnails);
+    (void)grave_plan_free(store->grave_plan);
     database_close(&store->database);
     state_done(&store->state);
     text_done(&store->error);

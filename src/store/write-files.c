@@ -206,6 +206,7 @@ static void apply_run(State *state, const WriteRun *run)
     case STORE_OP_MEDIA_ADD:
     case STORE_OP_MEDIA_UPDATE:
     case STORE_OP_MEDIA_MOVE:
+    case STORE_OP_MEDIA_RESTORE:
         if (!run_has_row(run))
             break;
         apply_folder(state, run);
@@ -274,6 +275,7 @@ void write_apply(Writer *w)
             state_forget_file(state, w->gone.items[i], w->gone.items[i + 1]);
         else
             state_forget_folder(state, w->gone.items[i]);
+    write_graves_apply(w);
     for (size_t i = 0; i < w->n_runs; i++)
         if (run_is_new(&w->runs[i])) {
             apply_run(state, &w->runs[i]);

@@ -61,8 +61,11 @@ static int media_insert(Writer *w, WriteRun *run)
     const StoreOp *op = run->op;
     CLEANUP(text_done) Text sql = {0};
     char id[UUID_TEXT_SIZE];
-    int r = uuid_generate(id);
+    int r = write_exhume(w, run);
 
+    if (r || run->result == STORE_OP_RESULT_DONE)
+        return r;
+    r = uuid_generate(id);
     if (!r)
         r = write_run_set(&run->id, id);
     if (!r)

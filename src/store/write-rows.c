@@ -116,8 +116,10 @@ int write_note_gone(Writer *w, const char *folder_id, const char *id)
 int write_remove_row(Writer *w, SchemaTable table, const char *id, const char *folder_id,
                      const char *thumbnail)
 {
-    int r = write_sql(w, delete_sql[table], "s", id);
+    int r = write_bury(w, table, id);
 
+    if (!r)
+        r = write_sql(w, delete_sql[table], "s", id);
     if (!r)
         r = write_drop_thumbnail(w, thumbnail);
     if (!r)

@@ -7,7 +7,8 @@
  * caller, written to the state database or removed from the disk before the commit; if it fails,
  * all operations of the transaction are pending again.
  *
- *     announce new thumbnails (state) → write and sync them → BEGIN IMMEDIATE → units →
+ *     announce new thumbnails (state) → write and sync them → keep the rows that will be removed
+ *     (state, see store/graveyard.c) → BEGIN IMMEDIATE → units →
  *     announce thumbnails to be removed (state) → COMMIT → remove them → stamps etc. (state)
  *
  * Each arrow may be the last thing that this process does; see store/thumbnails.c.
@@ -91,7 +92,7 @@ static void run_reset(WriteRun *run)
     free(run->folder_id);
     free(run->old_folder_id);
     run->parked = run->id = run->folder_id = run->old_folder_id = NULL;
-    run->inserted = false;
+    run->inserted = run->restored = false;
 }
 
 static void writer_done(Writer *w)
@@ -101,6 +102,7 @@ static void writer_done(Writer *w)
         free(w->runs[i].error);
         free(w->runs[i].thumbnail);
     }
+    write_graves_done(w);
     hash_done(&w->moves);
     string_list_done(&w->unlink);
     string_list_done(&w->gone);
@@ -157,6 +159,8 @@ static int unit_dispatch(Writer *w, WriteRun *run)
         return write_media_move(w, run);
     case STORE_OP_MEDIA_REMOVE:
         return write_media_remove(w, run);
+    case STORE_OP_MEDIA_RESTORE:
+        return write_media_restore(w, run);
     default:
         run->result = STORE_OP_RESULT_DONE;
         return 0;
@@ -213,6 +217,7 @@ static int unit_undo(Writer *w)
 static int unit_execute(Writer *w, WriteRun *first)
 {
     size_t n_unlink = w->unlink.count, n_gone = w->gone.count;
+    size_t n_buried = w->graves.n_buried, n_exhumed = w->graves.n_exhumed;
     int r;
 
     w->n_unit = 0;
@@ -224,6 +229,7 @@ static int unit_execute(Writer *w, WriteRun *first)
     if (r == WRITE_E_FAILED) {
         string_list_truncate(&w->unlink, n_unlink);
         string_list_truncate(&w->gone, n_gone);
+        write_graves_undo(w, n_buried, n_exhumed);
         return unit_undo(w);
     }
     if (r == 0 || r == WRITE_E_PARTIAL) {
@@ -246,6 +252,7 @@ static int transaction_begin(Writer *w)
     if (r)
         return write_condition(w, r);
     w->open = true;
+    write_graves_begun(w);
     store_step(w->store, STORE_STEP_BEGUN);
     return 0;
 }
@@ -257,6 +264,7 @@ static void transaction_forget(Writer *w)
     w->open = false;
     string_list_truncate(&w->unlink, 0);
     string_list_truncate(&w->gone, 0);
+    write_graves_undo(w, 0, 0);
     for (size_t i = 0; i < w->n_runs; i++) {
         WriteRun *run = &w->runs[i];
 
@@ -273,6 +281,7 @@ static void run_publish(WriteRun *run)
 
     op->result = run->result;
     op->inserted = run->inserted;
+    op->restored = run->restored;
     if (run->id && run->result != STORE_OP_RESULT_FAILED) {
         free(op->id);
         op->id = STEAL_PTR(run->id);
@@ -301,13 +310,15 @@ static void transaction_publish(Writer *w)
 
 static int transaction_commit(Writer *w)
 {
-    write_announce_removals(w);
-    if (w->open) {
-        int r = store_commit(w->store);
+    int r = write_graves_flush(w);
 
-        if (r)
-            return r;
-    }
+    if (r)
+        return r;
+    write_announce_removals(w);
+    if (w->open)
+        r = store_commit(w->store);
+    if (r)
+        return r;
     w->open = false;
     store_step(w->store, STORE_STEP_COMMITTED);
     write_apply(w);
@@ -338,7 +349,7 @@ static int transaction_fill(Writer *w, size_t *at)
             run->result = STORE_OP_RESULT_DONE;
             continue;
         }
-        if (transaction_is_full(w, run))
+        if (*at >= w->graves.horizon || transaction_is_full(w, run))
             return 0;
         r = transaction_begin(w);
         if (!r)
@@ -380,8 +391,10 @@ static int writer_transactions(Writer *w)
 
     while (first < w->n_runs) {
         size_t at = first;
-        int r = transaction_fill(w, &at);
+        int r = write_graves_prepare(w, first);
 
+        if (!r)
+            r = transaction_fill(w, &at);
         if (r == WRITE_E_AGAIN) {
             transaction_forget(w); /* one operation more has failed for good: this ends */
             continue;

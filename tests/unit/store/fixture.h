@@ -136,7 +136,9 @@ UNUSED static void fixture_init(Fixture *f)
     f->options = (StoreOptions){.database_path = f->database,
                                 .thumbnails_directory = f->thumbnails,
                                 .state_directory = f->state,
-                                .inherit_ai_tagging = true};
+                                .inherit_ai_tagging = true,
+                                .graveyard_days = 30,
+                                .graveyard_size = UINT64_C(256) << 20};
     assert_int_equal(store_database_create(f->database), 0);
     fixture_open_backend(f);
     fixture_exec(f, fixture_schema);
