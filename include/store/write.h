@@ -38,6 +38,8 @@ struct Writer {
     size_t unit_capacity;
     bool open;          /* the transaction is */
     StringList unlink;  /* thumbnails to be removed behind the commit */
+    StringList handed;  /* rows that took the place of a copy, in fours: each one's folder and id */
+    char *handed_to;    /* where the last of them is now; NULL: none since this was cleared */
     StringList gone;    /* rows removed, in pairs: the folder's id, the file's or "" */
     WriteGraves graves; /* of the rows removed, see store/graveyard.c */
     Text reason;        /* of WRITE_E_FAILED */
@@ -75,6 +77,12 @@ int write_find_path(Writer *w, SchemaTable table, const char *path, WriteRow *re
 void write_row_done(WriteRow *row);
 int write_remove_row(Writer *w, SchemaTable table, const char *id, const char *folder_id,
                      const char *thumbnail);
+/* ---- heir.c ---- */
+
+int write_hand_over(Writer *w, SchemaTable table, const char *id, const char *folder_id,
+                    char **ret_path);
+int write_note_handed(Writer *w, const WriteRow *row, const WriteRow *heir);
+
 int write_note_gone(Writer *w, const char *folder_id, const char *id); /* id NULL: the folder */
 /* Moves a row's path and, unless it is only parked, what says where it is. folder_id: NULL = keep
  */

@@ -213,19 +213,17 @@ int state_read_known(State *state, const StateFolder *folder, size_t limit, Stat
     return 0;
 }
 
-/* state_read_inode() - appends the ids of files last seen with this device and inode */
-int state_read_inode(State *state, uint64_t dev, uint64_t ino, StringList *ids)
+/* Appends the ids that a statement with two numbers finds; what cannot be read is unknown. */
+static int read_ids(State *state, const char *sql, uint64_t first, uint64_t second, StringList *ids)
 {
     CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
     char buffer[UUID_TEXT_SIZE];
-    int code = database_prepare(
-        &state->database, "SELECT DISTINCT id FROM files WHERE ino = ?2 AND dev = ?1 ORDER BY id",
-        &s);
+    int code = database_prepare(&state->database, sql, &s);
 
     if (!state_check(state, code))
         return 0;
-    (void)sqlite3_bind_int64(s, 1, (sqlite3_int64)dev);
-    (void)sqlite3_bind_int64(s, 2, (sqlite3_int64)ino);
+    (void)sqlite3_bind_int64(s, 1, (sqlite3_int64)first);
+    (void)sqlite3_bind_int64(s, 2, (sqlite3_int64)second);
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
         const char *id = row_id_column(s, 0, buffer);
 
@@ -234,6 +232,22 @@ int state_read_inode(State *state, uint64_t dev, uint64_t ino, StringList *ids)
     }
     (void)state_check(state, code);
     return 0;
+}
+
+/* state_read_inode() - appends the ids of files last seen with this device and inode */
+int state_read_inode(State *state, uint64_t dev, uint64_t ino, StringList *ids)
+{
+    return read_ids(state, "SELECT DISTINCT id FROM files WHERE ino = ?2 AND dev = ?1 ORDER BY id",
+                    dev, ino, ids);
+}
+
+/* state_read_content() - appends the ids of files of this size and fingerprint */
+int state_read_content(State *state, uint64_t size, uint64_t fingerprint, StringList *ids)
+{
+    return read_ids(state,
+                    "SELECT DISTINCT id FROM files WHERE fingerprint = ?2 AND size = ?1"
+                    " ORDER BY id",
+                    size, fingerprint, ids);
 }
 
 /*

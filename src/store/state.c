@@ -33,6 +33,11 @@
 #define STATE_SOON_US (2 * CLOCK_US_PER_MS)
 #define STATE_LOG_MAX 1000 /* pages of the write-ahead log, then it is written back */
 
+/* Came later than the tables of this version. */
+#define STATE_CONTENT_INDEX                                                                        \
+    "CREATE INDEX IF NOT EXISTS files_by_content ON files (fingerprint, size)"                     \
+    " WHERE fingerprint IS NOT NULL;"
+
 /* Ids are as row_id_bind() writes them. Paths of problems and excluded folders are BLOBs: names
  * need not be UTF-8. */
 static const char state_schema[] =
@@ -40,7 +45,7 @@ static const char state_schema[] =
     "CREATE TABLE IF NOT EXISTS files (folder INTEGER NOT NULL, id BLOB NOT NULL,"
     " dev INTEGER NOT NULL, ino INTEGER NOT NULL, size INTEGER NOT NULL,"
     " mtime_ns INTEGER NOT NULL, fingerprint INTEGER, PRIMARY KEY (folder, id)) WITHOUT ROWID;"
-    "CREATE INDEX IF NOT EXISTS files_by_inode ON files (ino, dev);"
+    "CREATE INDEX IF NOT EXISTS files_by_inode ON files (ino, dev);" STATE_CONTENT_INDEX
     "CREATE TABLE IF NOT EXISTS folders (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,"
     " volume INTEGER);"
     "CREATE TABLE IF NOT EXISTS problems (path BLOB PRIMARY KEY, dev INTEGER NOT NULL,"
@@ -166,6 +171,8 @@ static int state_check_version(State *state)
 
     if (code != SQLITE_OK)
         return code;
+    if (version == STATE_VERSION && !state->read_only)
+        return sqlite3_exec(state->database.handle, STATE_CONTENT_INDEX, NULL, NULL, NULL);
     if (version == STATE_VERSION)
         return SQLITE_OK;
     if (version < 0 || version > STATE_VERSION)

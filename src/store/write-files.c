@@ -257,6 +257,19 @@ static void apply_thumbnail(State *state, WriteRun *run)
     run->thumbnail = NULL;
 }
 
+/* parts: folder and id of the row, then of the copy whose place it has taken. */
+static void apply_handed(State *state, char *const parts[4])
+{
+    StateFile file;
+
+    if (!state_read_file(state, parts[2], parts[3], &file))
+        return;
+    state_forget_file(state, parts[0], parts[1]);
+    state_forget_file(state, parts[2], parts[3]);
+    state_write_file(state, parts[2], parts[1], &file.stamp,
+                     file.has_fingerprint ? &file.fingerprint : NULL);
+}
+
 /*
  * write_apply() - what a commit allows: thumbnails are removed, and the state database learns of
  * rows that came, changed and went
@@ -270,6 +283,8 @@ void write_apply(Writer *w)
     state_write_begin(state);
     for (size_t i = 0; i < w->unlink.count; i++)
         state_announce_done(state, w->unlink.items[i]);
+    for (size_t i = 0; i < w->handed.count; i += 4)
+        apply_handed(state, w->handed.items + i);
     for (size_t i = 0; i < w->gone.count; i += 2)
         if (w->gone.items[i + 1][0] != '\0')
             state_forget_file(state, w->gone.items[i], w->gone.items[i + 1]);
@@ -284,5 +299,6 @@ void write_apply(Writer *w)
     state_end(state);
     string_list_truncate(&w->unlink, 0);
     string_list_truncate(&w->gone, 0);
+    string_list_truncate(&w->handed, 0);
     store_step(w->store, STORE_STEP_STATE_WRITTEN);
 }

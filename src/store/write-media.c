@@ -268,6 +268,10 @@ int write_media_remove(Writer *w, WriteRun *run)
         r = write_run_set(&run->folder_id, row.folder_id);
     if (!r)
         r = write_remove_row(w, row.table, row.id, row.folder_id, row.thumbnail);
+    if (!r && w->handed_to) {
+        free(op->new_path);
+        op->new_path = STEAL_PTR(w->handed_to);
+    }
     if (!r)
         run->result = STORE_OP_RESULT_DONE;
     return r;

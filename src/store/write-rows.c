@@ -112,12 +112,32 @@ int write_note_gone(Writer *w, const char *folder_id, const char *id)
     return r ? r : string_list_add(&w->gone, id ? id : "");
 }
 
-/* write_remove_row() - deletes a row with all that hangs on it (foreign keys cascade) */
+/* write_note_handed() - behind the commit the state database knows the row at the copy's place */
+int write_note_handed(Writer *w, const WriteRow *row, const WriteRow *heir)
+{
+    const char *parts[] = {row->folder_id, row->id, heir->folder_id, heir->id};
+    int r = 0;
+
+    for (size_t i = 0; !r && i < sizeof(parts) / sizeof(*parts); i++)
+        r = string_list_add(&w->handed, parts[i] ? parts[i] : "");
+    return r;
+}
+
+/*
+ * write_remove_row() - deletes a row with all that hangs on it (foreign keys cascade)
+ *
+ * Unless a fresh copy of its file lets it live on there; then w->handed_to says where.
+ */
 int write_remove_row(Writer *w, SchemaTable table, const char *id, const char *folder_id,
                      const char *thumbnail)
 {
-    int r = write_bury(w, table, id);
+    int r;
 
+    free(w->handed_to);
+    r = write_hand_over(w, table, id, folder_id, &w->handed_to);
+    if (r || w->handed_to)
+        return r;
+    r = write_bury(w, table, id);
     if (!r)
         r = write_sql(w, delete_sql[table], "s", id);
     if (!r)

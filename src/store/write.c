@@ -105,6 +105,8 @@ static void writer_done(Writer *w)
     write_graves_done(w);
     hash_done(&w->moves);
     string_list_done(&w->unlink);
+    string_list_done(&w->handed);
+    free(w->handed_to);
     string_list_done(&w->gone);
     text_done(&w->reason);
     free(w->unit);
@@ -216,7 +218,7 @@ static int unit_undo(Writer *w)
 
 static int unit_execute(Writer *w, WriteRun *first)
 {
-    size_t n_unlink = w->unlink.count, n_gone = w->gone.count;
+    size_t n_unlink = w->unlink.count, n_gone = w->gone.count, n_handed = w->handed.count;
     size_t n_buried = w->graves.n_buried, n_exhumed = w->graves.n_exhumed;
     int r;
 
@@ -229,6 +231,7 @@ static int unit_execute(Writer *w, WriteRun *first)
     if (r == WRITE_E_FAILED) {
         string_list_truncate(&w->unlink, n_unlink);
         string_list_truncate(&w->gone, n_gone);
+        string_list_truncate(&w->handed, n_handed);
         write_graves_undo(w, n_buried, n_exhumed);
         return unit_undo(w);
     }
@@ -264,6 +267,7 @@ static void transaction_forget(Writer *w)
     w->open = false;
     string_list_truncate(&w->unlink, 0);
     string_list_truncate(&w->gone, 0);
+    string_list_truncate(&w->handed, 0);
     write_graves_undo(w, 0, 0);
     for (size_t i = 0; i < w->n_runs; i++) {
         WriteRun *run = &w->runs[i];

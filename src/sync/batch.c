@@ -168,8 +168,12 @@ static void publish(Engine *engine, const StoreOp *op)
     CLEANUP_FREE char *path = path_escape(shown(op));
     CLEANUP_FREE char *from = op->new_path && op->path ? path_escape(op->path) : NULL;
     EngineCounters *counters = &engine->counters;
+    StoreOpKind kind = op->kind;
 
-    switch (op->kind) {
+    /* A late delete: the row has taken the place of a copy. */
+    if (kind == STORE_OP_MEDIA_REMOVE && op->new_path)
+        kind = STORE_OP_MEDIA_MOVE;
+    switch (kind) {
     case STORE_OP_FOLDER_ENSURE:
         if (!op->inserted)
             return;
@@ -196,8 +200,8 @@ static void publish(Engine *engine, const StoreOp *op)
     default:
         return;
     }
-    log_event(LOG_LEVEL_INFO, words[op->kind].event, op->folder_id, shown(op), "%s %s%s%s",
-              words[op->kind].verb,
+    log_event(LOG_LEVEL_INFO, words[kind].event, op->folder_id, shown(op), "%s %s%s%s",
+              words[kind].verb,
               from   ? from
               : path ? path
                      : "",

@@ -483,7 +483,8 @@ void funnel_release_held(Engine *engine)
 
     if (list_is_empty(&pending->held) || !engine_scans_idle(engine) || moves_pending(engine))
         return;
-    all_seen = pending->n_undecided == 0;
+    /* New files are read first: one of them may be the heir of what is going (store/heir.c). */
+    all_seen = pending->n_undecided == 0 && engine->media_total == 0;
     if (!all_seen &&
         now < CONTAINER_OF(list_first(&pending->held), Change, link)->due + ENGINE_HOLD_MAX)
         return;

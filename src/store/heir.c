@@ -1,0 +1,224 @@
+/*
+ * Heirs: late deletes
+ *
+ * A photo that is moved to another file system is copied first and deleted later, by mv(1), by a
+ * file manager, by rsync --remove-source-files: the copy has got a row of its own when the
+ * original's row is about to go. Then the original's row does not go: it takes the copy's place,
+ * with all that the user and the AI have put on it, and the copy's fresh row gives way.
+ *
+ * A copy is an heir when its size and content fingerprint are the same, its row is younger than the
+ * original's and its thumbnail was made within a day, and the user has put nothing on it. So a copy
+ * that was made long ago, or is a favourite of its own, stays what it is. Of several the one with
+ * the same base name is taken, then the one whose path is nearest; each can be taken once, for it
+ * is gone then.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "store/write.h"
+#include "util/error.h"
+#include "util/path.h"
+
+#define FRESH_SECONDS (24 * 3600)
+#define HEIRS_MAX     16 /* twins that are looked at */
+
+static const char *const table_names[] = {[SCHEMA_IMAGES] = "images", [SCHEMA_VIDEOS] = "videos"};
+
+/* Tables in which the user's own doing refers to a row, where this PictoPy has them. */
+static const struct {
+    SchemaTable table;
+    const char *refers;
+    const char *column;
+    const char *sql;
+} users_own[] = {
+    {SCHEMA_IMAGES, "album_images", "image_id", "SELECT 1 FROM album_images WHERE image_id = ?1"},
+    {SCHEMA_IMAGES, "memory_images", "image_id", "SELECT 1 FROM memory_images WHERE image_id = ?1"},
+    {SCHEMA_IMAGES, "memories", "cover_image_id",
+     "SELECT 1 FROM memories WHERE cover_image_id = ?1"},
+    {SCHEMA_IMAGES, "face_clusters", "cluster_name",
+     "SELECT 1 FROM faces JOIN face_clusters USING (cluster_id) WHERE image_id = ?1"
+     " AND cluster_name IS NOT NULL AND cluster_name <> ''"},
+    {SCHEMA_VIDEOS, "memory_videos", "video_id", "SELECT 1 FROM memory_videos WHERE video_id = ?1"},
+};
+
+static bool has_column(const Writer *w, const char *table, const char *column)
+{
+    return sqlite3_table_column_metadata(w->store->database.handle, NULL, table, column, NULL, NULL,
+                                         NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static int finds(Writer *w, const char *sql, const char *value, bool *ret)
+{
+    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+    int r = write_query(w, &s, sql, "s", value);
+
+    *ret |= s != NULL;
+    return r;
+}
+
+/* Has the user put anything on this row? */
+static int is_users(Writer *w, const WriteRow *row, bool *ret)
+{
+    const SchemaMedia *media = &w->store->schema.media[row->table];
+    CLEANUP(text_done) Text sql = {0};
+    int r = 0;
+
+    *ret = false;
+    if (media->is_favourite) {
+        text_printf(&sql, "SELECT 1 FROM %s WHERE id = ?1 AND isFavourite",
+                    table_names[row->table]);
+        r = sql.failed ? error_trace(-ENOMEM) : finds(w, sql.data, row->id, ret);
+    }
+    for (size_t i = 0; !r && !*ret && i < sizeof(users_own) / sizeof(*users_own); i++)
+        if (users_own[i].table == row->table &&
+            has_column(w, users_own[i].refers, users_own[i].column))
+            r = finds(w, users_own[i].sql, row->id, ret);
+    if (!r && w->store->schema.album_cover)
+        r = finds(w, "SELECT 1 FROM albums WHERE cover_image_path = ?1", row->path, ret);
+    return r;
+}
+
+#define YOUNGER_SQL(table)                                                                         \
+    "SELECT 1 FROM " table " AS a, " table " AS b WHERE a.id = ?1 AND b.id = ?2"                   \
+    " AND a.rowid > b.rowid"
+static const char *const younger_sql[] = SCHEMA_BOTH(YOUNGER_SQL);
+
+static bool is_fresh(const WriteRow *row)
+{
+    struct stat st;
+
+    /* Videos have no thumbnail (yet): their row's age is all there is. */
+    if (!row->thumbnail || row->thumbnail[0] == '\0')
+        return row->table == SCHEMA_VIDEOS;
+    return stat(row->thumbnail, &st) == 0 && st.st_mtim.tv_sec + FRESH_SECONDS > time(NULL);
+}
+
+static int is_heir(Writer *w, const WriteRow *row, const WriteRow *dying, bool *ret)
+{
+    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+    bool users = false;
+    int r;
+
+    *ret = false;
+    if (!row->id || strcmp(row->path, dying->path) == 0 || !is_fresh(row))
+        return 0;
+    r = write_query(w, &s, younger_sql[row->table], "ss", row->id, dying->id);
+    if (r || !s)
+        return r;
+    r = is_users(w, row, &users);
+    *ret = !r && !users;
+    return r;
+}
+
+/* How near two paths are: the same base name counts most, then what they begin with alike. */
+static size_t nearness(const char *a, const char *b)
+{
+    size_t alike = 0;
+
+    while (a[alike] && a[alike] == b[alike])
+        alike++;
+    return alike + (strcmp(path_name(a), path_name(b)) == 0 ? SIZE_MAX / 2 : 0);
+}
+
+static void row_swap(WriteRow *a, WriteRow *b)
+{
+    WriteRow other = *a;
+
+    *a = *b;
+    *b = other;
+}
+
+static int find_heir(Writer *w, const WriteRow *dying, const StringList *twins, WriteRow *ret_heir)
+{
+    size_t best = 0;
+
+    for (size_t i = 0; i < twins->count && i < HEIRS_MAX; i++) {
+        CLEANUP(write_row_done) WriteRow row = {0};
+        bool heir = false;
+        int r = 0;
+
+        if (strcmp(twins->items[i], dying->id) != 0)
+            r = write_find_id(w, schema_kind(dying->table), twins->items[i], &row);
+        if (!r && row.id)
+            r = is_heir(w, &row, dying, &heir);
+        if (r)
+            return r;
+        if (!heir || (ret_heir->id && nearness(row.path, dying->path) <= best))
+            continue;
+        best = nearness(row.path, dying->path);
+        row_swap(ret_heir, &row);
+    }
+    return 0;
+}
+
+/* ---- taking the place ---- */
+
+#define DELETE_SQL(table) "DELETE FROM " table " WHERE id = ?1"
+static const char *const delete_sql[] = SCHEMA_BOTH(DELETE_SQL);
+
+/* What the file at its new place says of itself: dates may come from its own time or sidecar. */
+static int take_metadata(Writer *w, const WriteRow *dying, const WriteRow *heir)
+{
+    const SchemaMedia *media = &w->store->schema.media[dying->table];
+    CLEANUP(text_done) Text sql = {0};
+
+    if (!heir->metadata)
+        return 0;
+    text_printf(&sql, "UPDATE %s SET metadata = ?2%s%s WHERE id = ?1", table_names[dying->table],
+                media->captured_at ? ", captured_at = ?3" : "",
+                media->location ? ", latitude = ?4, longitude = ?5" : "");
+    if (sql.failed)
+        return error_trace(-ENOMEM);
+    return write_sql(w, sql.data, heir->has_location ? "sssdd" : "sssnn", dying->id, heir->metadata,
+                     heir->captured_at, heir->latitude, heir->longitude);
+}
+
+static int take_place(Writer *w, const WriteRow *dying, const WriteRow *heir)
+{
+    int r = write_sql(w, delete_sql[heir->table], "s", heir->id);
+
+    if (!r)
+        r = write_drop_thumbnail(w, heir->thumbnail);
+    if (!r)
+        r = write_set_path(w, dying, heir->path, heir->folder_id);
+    if (!r)
+        r = take_metadata(w, dying, heir);
+    if (!r)
+        r = write_note_handed(w, dying, heir);
+    return r;
+}
+
+/*
+ * write_hand_over() - lets a row that is about to go take the place of a fresh copy of its file
+ * @ret_path: where it is now, the caller's to free; NULL: there is no heir, and the row is to go
+ */
+int write_hand_over(Writer *w, SchemaTable table, const char *id, const char *folder_id,
+                    char **ret_path)
+{
+    CLEANUP(string_list_done) StringList twins = {0};
+    CLEANUP(write_row_done) WriteRow dying = {0}, heir = {0};
+    State *state = &w->store->state;
+    StateFile file;
+    int r;
+
+    *ret_path = NULL;
+    if (!folder_id || !state_read_file(state, folder_id, id, &file) || !file.has_fingerprint ||
+        file.stamp.size == 0)
+        return 0;
+    r = state_read_content(state, file.stamp.size, file.fingerprint, &twins);
+    if (r || twins.count < 2) /* its own is one of them */
+        return r;
+    r = write_find_id(w, schema_kind(table), id, &dying);
+    if (r || !dying.id)
+        return r;
+    r = find_heir(w, &dying, &twins, &heir);
+    if (r || !heir.id)
+        return r;
+    r = take_place(w, &dying, &heir);
+    if (!r)
+        *ret_path = STEAL_PTR(heir.path);
+    return r;
+}
