@@ -219,18 +219,22 @@ typedef struct StoreOp {
     bool has_fingerprint;
     uint64_t fingerprint;
     FileStamp stamp;
-    int thumbnail_fd; /* the JPEG in a memfd at offset 0; -1 = none, or keep the old one */
-    int64_t mtime;    /* of a folder, seconds */
+    int thumbnail_fd;    /* the JPEG in a memfd at offset 0; -1 = none, or keep the old one */
+    char *old_thumbnail; /* _UPDATE: the row's; where the new one is the same, it stays */
+    bool retag;    /* _UPDATE: another content: the AI looks again, unless the thumbnail stays */
+    int64_t mtime; /* of a folder, seconds */
     bool has_volume;
     uint64_t volume; /* of a folder: the file system it is on */
 
     StoreOpResult result;
-    bool inserted;   /* _ADD and _ENSURE: a new row was made */
-    bool restored;   /* _ADD: its old row came back */
-    char *folder_id; /* of the row, for the journal; NULL when unknown. _STAMP: given */
-    char *error;     /* for people, with _FAILED */
-    bool exact;      /* _PROBLEM_CLEAR: not those below */
-    bool partly;     /* private to store/: a large folder's first part is committed */
+    bool inserted;       /* _ADD and _ENSURE: a new row was made */
+    bool restored;       /* _ADD: its old row came back */
+    char *folder_id;     /* of the row, for the journal; NULL when unknown. _STAMP: given */
+    bool kept_thumbnail; /* _UPDATE: the new thumbnail is the same as the old one */
+    bool retagged;       /* _UPDATE: what the AI made is gone, it is to look again */
+    char *error;         /* for people, with _FAILED */
+    bool exact;          /* _PROBLEM_CLEAR: not those below */
+    bool partly;         /* private to store/: a large folder's first part is committed */
 } StoreOp;
 
 /* Writes the operations in order, in as few transactions as the 50 ms rule allows, and sets each

@@ -14,7 +14,7 @@
 
 /* One operation. */
 struct WriteRun {
-    HashNode by_id; /* of a move of media, in Writer.moves */
+    HashNode by_id; /* in Writer.moves or .edited */
     StoreOp *op;
     StoreOpResult result; /* PENDING again when its transaction is rolled back */
     bool published;       /* result is committed and told in op */
@@ -26,14 +26,23 @@ struct WriteRun {
     char *error;
     bool inserted;
     bool restored;
+    bool kept_thumbnail; /* the new thumbnail is the same as the old one, and is not written */
+    bool retagged, untag, unembed; /* the AI looks again: flags of the row that are to be 0 */
 };
+
+/* Faces, found before the transaction. */
+typedef struct RetagFaces {
+    struct RetagFace *items;
+    size_t count, capacity;
+} RetagFaces;
 
 struct Writer {
     Store *store;
     WriteRun *runs;
     size_t n_runs;
-    HashTable moves; /* WriteRun.by_id */
-    WriteRun **unit; /* operations that are done or undone together */
+    HashTable moves;  /* WriteRun.by_id, of moves of media */
+    HashTable edited; /* the same, of photos that the AI is to look at again */
+    WriteRun **unit;  /* operations that are done or undone together */
     size_t n_unit;
     size_t unit_capacity;
     bool open;          /* the transaction is */
@@ -42,6 +51,7 @@ struct Writer {
     char *handed_to;    /* where the last of them is now; NULL: none since this was cleared */
     StringList gone;    /* rows removed, in pairs: the folder's id, the file's or "" */
     WriteGraves graves; /* of the rows removed, see store/graveyard.c */
+    RetagFaces faces;   /* of photos whose content is another one */
     Text reason;        /* of WRITE_E_FAILED */
     int code;           /* of WRITE_E_DATABASE */
     int condition;      /* STORE_E_… of WRITE_E_CONDITION */

@@ -165,8 +165,10 @@ typedef struct MediaTask {
     char *metadata; /* of the row; NULL */
     bool has_fingerprint;
     uint64_t fingerprint;
-    bool has_thumbnail; /* the row has one */
-    FileStamp seen;     /* what the probe saw; the inode of a symbolic link is the link's own */
+    bool has_stamp;
+    FileStamp stamp; /* what the row was made from; the one above is its fingerprint */
+    char *thumbnail; /* the row's; NULL */
+    FileStamp seen;  /* what the probe saw; the inode of a symbolic link is the link's own */
     OpenJob open;
     MediaJob media;
 } MediaTask;
@@ -192,7 +194,8 @@ typedef struct EngineCounters {
     uint64_t rescans_interval, rescans_overflow, rescans_mount, rescans_request;
     uint64_t added, modified, moved, removed;
     uint64_t folders_added, folders_moved, folders_removed;
-    uint64_t thumbnails_kept; /* content was the same: only metadata was written */
+    uint64_t thumbnails_kept; /* they came out the same: only metadata was written */
+    uint64_t retagged;        /* photos edited: the AI is to look again */
     Histogram batches;        /* operations handed to the store together */
 } EngineCounters;
 
@@ -479,6 +482,9 @@ void reading_queue(Engine *engine, Change *change, const StoreRow *row, const Fi
 MediaTask *media_task_free(MediaTask *task);
 void reading_run(Engine *engine);
 void reading_clear(Engine *engine);
+
+/* edits.c: files that were modified */
+void edit_describe(MediaTask *task, StoreOp *op);
 
 /* batch.c */
 Write *batch_new(StoreOpKind kind, Node *dir, const char *name); /* NULL when memory runs out */

@@ -32,6 +32,7 @@ typedef struct Config {
 
     SyncMode sync_mode;
     bool sync_inherit_ai_tagging;
+    bool sync_retag_modified;
     uint64_t sync_import_grace; /* µs: how long a new not_started folder is left alone */
 
     unsigned sync_guard_percent; /* of a root's rows: more than this many … */

@@ -18,6 +18,7 @@ void store_op_done(StoreOp *op)
     free(op->path);
     free(op->new_path);
     free(op->metadata);
+    free(op->old_thumbnail);
     free(op->folder_id);
     free(op->error);
     if (op->thumbnail_fd >= 0)

@@ -48,6 +48,9 @@ static const char *const media_columns[] = {"id",       "path", "folder_id", "th
                                             "metadata", NULL};
 static const char *const frame_columns[] = {"video_id", "isEmbedded", NULL};
 static const char *const location_columns[] = {"latitude", "longitude", NULL};
+static const char *const of_image_columns[] = {"image_id", NULL};
+static const char *const face_columns[] = {"image_id", "cluster_id", NULL};
+static const char *const cluster_columns[] = {"cluster_id", "cluster_name", NULL};
 
 static int schema_require(Database *database, const char *table, const char *const *columns,
                           Text *problem)
@@ -106,6 +109,23 @@ static int schema_load_links(Schema *schema, Database *database)
     return code;
 }
 
+/* Without the clusters nobody knows which faces have a name: as if there were no faces. */
+static int schema_load_machine_made(Schema *schema, Database *database)
+{
+    bool clusters = false;
+    int code = schema_has_all(database, "image_classes", of_image_columns, &schema->image_classes);
+
+    if (code == SQLITE_OK)
+        code = schema_has_all(database, "image_embeddings", of_image_columns,
+                              &schema->image_embeddings);
+    if (code == SQLITE_OK)
+        code = schema_has_all(database, "faces", face_columns, &schema->faces);
+    if (code == SQLITE_OK)
+        code = schema_has_all(database, "face_clusters", cluster_columns, &clusters);
+    schema->faces = schema->faces && clusters;
+    return code;
+}
+
 static int schema_load_rest(Schema *schema, Database *database)
 {
     int code = schema_has_column(database, "folders", "indexing_status", &schema->indexing_status);
@@ -120,6 +140,8 @@ static int schema_load_rest(Schema *schema, Database *database)
         code = schema_has_all(database, "video_frames", frame_columns, &schema->video_frames);
     if (code == SQLITE_OK)
         code = schema_load_links(schema, database);
+    if (code == SQLITE_OK)
+        code = schema_load_machine_made(schema, database);
     return code;
 }
 

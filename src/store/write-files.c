@@ -17,7 +17,7 @@ static bool run_has_thumbnail(const WriteRun *run)
     const StoreOp *op = run->op;
 
     return (op->kind == STORE_OP_MEDIA_ADD || op->kind == STORE_OP_MEDIA_UPDATE) &&
-           op->thumbnail_fd >= 0 && run->result == STORE_OP_RESULT_PENDING;
+           op->thumbnail_fd >= 0 && !run->kept_thumbnail && run->result == STORE_OP_RESULT_PENDING;
 }
 
 static int run_fail(WriteRun *run, int r)

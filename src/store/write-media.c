@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/retag.h"
 #include "store/write.h"
 #include "util/error.h"
 #include "util/path.h"
@@ -107,9 +108,13 @@ static void update_sets(const Writer *w, const WriteRun *run, const WriteRow *ro
         text_append(sql, ", thumbnailPath = ?4");
     if (run->folder_id && !same_text(run->folder_id, row->folder_id))
         text_append(sql, ", folder_id = ?5");
+    if (run->untag)
+        text_append(sql, ", isTagged = 0");
+    if (run->unembed)
+        text_append(sql, ", isEmbedded = 0");
 }
 
-/* Brings the row up to date; its flags, and what the user made of it, stay. */
+/* Brings the row up to date; what the user made of it stays. */
 static int media_update_row(Writer *w, WriteRun *run, const WriteRow *row)
 {
     const StoreOp *op = run->op;
@@ -189,7 +194,11 @@ int write_media_add(Writer *w, WriteRun *run)
     return row.id ? media_update_row(w, run, &row) : media_insert(w, run);
 }
 
-/* write_media_update() - metadata and, where one is given, a new thumbnail for a row */
+/*
+ * write_media_update() - metadata and, where one is given, a new thumbnail for a row
+ *
+ * The file was modified. Whether the AI looks at it again is told in store/retag.c.
+ */
 int write_media_update(Writer *w, WriteRun *run)
 {
     StoreOp *op = run->op;
@@ -202,7 +211,9 @@ int write_media_update(Writer *w, WriteRun *run)
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }
-    r = media_update_row(w, run, &row);
+    r = retag_row(w, run, &row);
+    if (!r)
+        r = media_update_row(w, run, &row);
     return r ? r : write_run_set(&run->folder_id, row.folder_id);
 }
 

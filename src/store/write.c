@@ -7,9 +7,9 @@
  * caller, written to the state database or removed from the disk before the commit; if it fails,
  * all operations of the transaction are pending again.
  *
- *     announce new thumbnails (state) → write and sync them → keep the rows that will be removed
- *     (state, see store/graveyard.c) → BEGIN IMMEDIATE → units →
- *     announce thumbnails to be removed (state) → COMMIT → remove them → stamps etc. (state)
+ *     compare thumbnails → announce new ones (state) → write and sync them → keep the rows that
+ * will be removed (state, see store/graveyard.c) → BEGIN IMMEDIATE → units → announce thumbnails to
+ * be removed (state) → COMMIT → remove them → stamps etc. (state)
  *
  * Each arrow may be the last thing that this process does; see store/thumbnails.c.
  *
@@ -25,6 +25,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "store/retag.h"
 #include "util/array.h"
 #include "util/clock.h"
 #include "util/error.h"
@@ -93,6 +94,7 @@ static void run_reset(WriteRun *run)
     free(run->old_folder_id);
     run->parked = run->id = run->folder_id = run->old_folder_id = NULL;
     run->inserted = run->restored = false;
+    run->retagged = run->untag = run->unembed = false;
 }
 
 static void writer_done(Writer *w)
@@ -108,6 +110,7 @@ static void writer_done(Writer *w)
     string_list_done(&w->handed);
     free(w->handed_to);
     string_list_done(&w->gone);
+    retag_done(w);
     text_done(&w->reason);
     free(w->unit);
     free(w->runs);
@@ -286,6 +289,8 @@ static void run_publish(WriteRun *run)
     op->result = run->result;
     op->inserted = run->inserted;
     op->restored = run->restored;
+    op->kept_thumbnail = run->kept_thumbnail;
+    op->retagged = run->retagged;
     if (run->id && run->result != STORE_OP_RESULT_FAILED) {
         free(op->id);
         op->id = STEAL_PTR(run->id);
@@ -436,6 +441,8 @@ static int writer_run(Writer *w)
         r = store_ready(w->store);
     else
         r = store_ready_state(w->store);
+    if (!r)
+        r = retag_prepare(w);
     if (!r)
         r = write_stage_thumbnails(w);
     if (!r)

@@ -228,6 +228,12 @@ static void failed(Engine *engine, Write *write)
     engine_problem(engine, shown(op), &none, op->error ? op->error : "the row cannot be written");
 }
 
+static void count_edit(EngineCounters *counters, const StoreOp *op)
+{
+    counters->thumbnails_kept += op->kept_thumbnail;
+    counters->retagged += op->retagged;
+}
+
 static void committed(Engine *engine, Write *write)
 {
     StoreOp *op = &write->op;
@@ -244,6 +250,8 @@ static void committed(Engine *engine, Write *write)
         own_gone_add(engine, op->path);
         move_committed(engine, op->path, op->new_path);
     }
+    if (op->kind == STORE_OP_MEDIA_UPDATE)
+        count_edit(&engine->counters, op);
     if (op->kind == STORE_OP_MEDIA_ADD || op->kind == STORE_OP_MEDIA_UPDATE) {
         if (engine->n_problems > 0)
             engine_problem_clear(engine, op->path);

@@ -189,6 +189,8 @@ static const Metric metrics[] = {
     COUNTER("thumbnails_removed", "thumbnails_total", "result=\"removed\"",
             store.thumbnails_removed, NULL),
     COUNTER("thumbnails_kept", "thumbnails_total", "result=\"kept\"", engine.thumbnails_kept, NULL),
+    COUNTER("retagged", "retags_total", NULL, engine.retagged,
+            "Photos whose pixels changed, so that PictoPy's AI has to look again."),
 
     GAUGE("running", "watcher_running", NULL, now.running, "1 while the watcher runs, else 0."),
     GAUGE("ready", "ready", NULL, now.ready,

@@ -32,6 +32,7 @@ MediaTask *media_task_free(MediaTask *task)
         (void)close(task->media.thumbnail_fd);
     free(task->row_id);
     free(task->metadata);
+    free(task->thumbnail);
     free(task);
     return NULL;
 }
@@ -99,11 +100,8 @@ static void task_write(MediaTask *task)
         task_again(task, CLOCK_US_PER_SEC);
         return;
     }
-    if (task->row_id && task->has_fingerprint && task->has_thumbnail &&
-        task->fingerprint == task->media.facts.fingerprint && task->media.thumbnail_fd >= 0) {
-        (void)close(STEAL_FD(task->media.thumbnail_fd)); /* touched: the same content */
-        engine->counters.thumbnails_kept++;
-    }
+    if (task->row_id)
+        edit_describe(task, &write->op);
     write->op.media = task->media.kind;
     write->op.id = STEAL_PTR(task->row_id);
     write->change = change;
@@ -251,7 +249,11 @@ void reading_queue(Engine *engine, Change *change, const StoreRow *row, const Fi
         task->metadata = row->metadata ? strdup(row->metadata) : NULL;
         task->has_fingerprint = row->has_fingerprint;
         task->fingerprint = row->fingerprint;
-        task->has_thumbnail = row->thumbnail_path && row->thumbnail_path[0] != '\0';
+        task->has_stamp = row->has_stamp;
+        task->stamp = row->stamp;
+        task->thumbnail = row->thumbnail_path && row->thumbnail_path[0] != '\0'
+                              ? strdup(row->thumbnail_path)
+                              : NULL;
     }
     pending_set_state(&engine->pending, change, CHANGE_STATE_MEDIA);
     task_find_volume(task);

@@ -46,6 +46,8 @@ const ConfigKey config_keys[] = {
      FIELD(sync_mode)},
     {"sync.inherit_ai_tagging", &config_type_bool, "yes",
      FIELD(sync_inherit_ai_tagging)},
+    {"sync.retag_modified", &config_type_bool, "yes",
+     FIELD(sync_retag_modified), .live = true},
     {"sync.import_grace", &config_type_duration, "10s",
      FIELD(sync_import_grace), .minimum = 0, .maximum = DAY, .live = true},
 
