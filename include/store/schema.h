@@ -29,6 +29,7 @@ typedef struct Schema {
     bool album_cover;  /* albums.cover_image_path */
     bool video_frames; /* video_frames.video_id and .isEmbedded */
     bool folder_links; /* tables that are not known refer to folders */
+    bool self_writes;  /* PictoPy's ledger, with all its columns */
     /* What the AI hangs on images, with the columns that say so: */
     bool image_classes, image_embeddings;
     bool faces; /* and the clusters, with their names */

@@ -231,6 +231,7 @@ typedef struct StoreOp {
     bool restored;       /* _ADD: its old row came back */
     char *folder_id;     /* of the row, for the journal; NULL when unknown. _STAMP: given */
     bool kept_thumbnail; /* _UPDATE: the new thumbnail is the same as the old one */
+    bool own_write;      /* _UPDATE: PictoPy itself wrote the file */
     bool retagged;       /* _UPDATE: what the AI made is gone, it is to look again */
     char *error;         /* for people, with _FAILED */
     bool exact;          /* _PROBLEM_CLEAR: not those below */

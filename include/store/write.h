@@ -9,7 +9,7 @@
 #define WRITE_E_FAILED    1 /* the operation's own fault, Writer.reason says why: it is undone */
 #define WRITE_E_PARTIAL   2 /* time is up: commit what is done and call again */
 #define WRITE_E_DATABASE  3 /* Writer.code: nothing can be written */
-#define WRITE_E_AGAIN     4 /* a trigger rolled everything back: begin anew without its operation */
+#define WRITE_E_AGAIN     4 /* everything is rolled back: begin anew without what did it */
 #define WRITE_E_CONDITION 5 /* Writer.condition, for the caller of store_write() */
 
 /* One operation. */
@@ -27,6 +27,7 @@ struct WriteRun {
     bool inserted;
     bool restored;
     bool kept_thumbnail; /* the new thumbnail is the same as the old one, and is not written */
+    bool own_write;
     bool retagged, untag, unembed; /* the AI looks again: flags of the row that are to be 0 */
 };
 

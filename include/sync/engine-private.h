@@ -196,6 +196,7 @@ typedef struct EngineCounters {
     uint64_t folders_added, folders_moved, folders_removed;
     uint64_t thumbnails_kept; /* they came out the same: only metadata was written */
     uint64_t retagged;        /* photos edited: the AI is to look again */
+    uint64_t own_writes;      /* of PictoPy's, told by its ledger */
     Histogram batches;        /* operations handed to the store together */
 } EngineCounters;
 

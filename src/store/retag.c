@@ -8,8 +8,8 @@
  * comes out otherwise, the AI's rows go, the row's flags are taken back, and the AI looks again. A
  * thumbnail of the backend's never is the same: what it was made from cannot be told.
  *
- * Not so when the content is the same and only the thumbnail was lost (StoreOp.retag is not set
- * then), and when the user does not want it.
+ * Not so when PictoPy itself wrote the file (store/ledger.c), when the content is the same and only
+ * the thumbnail was lost (StoreOp.retag is not set then), and when the user does not want it.
  *
  * PictoPy has no index on faces.image_id. To look for a photo's faces is to read them all, which
  * takes longer than the write lock may be held; so they are looked for before, in short reads, for
@@ -259,7 +259,7 @@ int retag_row(Writer *w, WriteRun *run, const WriteRow *row)
     const Schema *schema = &w->store->schema;
     int r;
 
-    if (!is_wanted(run) || row->table != SCHEMA_IMAGES)
+    if (!is_wanted(run) || run->own_write || row->table != SCHEMA_IMAGES)
         return 0;
     r = find_flags(w, run, row->id);
     if (!r && schema->image_classes)

@@ -48,6 +48,7 @@ static const char *const media_columns[] = {"id",       "path", "folder_id", "th
                                             "metadata", NULL};
 static const char *const frame_columns[] = {"video_id", "isEmbedded", NULL};
 static const char *const location_columns[] = {"latitude", "longitude", NULL};
+static const char *const ledger_columns[] = {"path", "file_size", "file_mtime", NULL};
 static const char *const of_image_columns[] = {"image_id", NULL};
 static const char *const face_columns[] = {"image_id", "cluster_id", NULL};
 static const char *const cluster_columns[] = {"cluster_id", "cluster_name", NULL};
@@ -140,6 +141,8 @@ static int schema_load_rest(Schema *schema, Database *database)
         code = schema_has_all(database, "video_frames", frame_columns, &schema->video_frames);
     if (code == SQLITE_OK)
         code = schema_load_links(schema, database);
+    if (code == SQLITE_OK)
+        code = schema_has_all(database, "self_writes", ledger_columns, &schema->self_writes);
     if (code == SQLITE_OK)
         code = schema_load_machine_made(schema, database);
     return code;

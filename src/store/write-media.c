@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/ledger.h"
 #include "store/retag.h"
 #include "store/write.h"
 #include "util/error.h"
@@ -211,7 +212,9 @@ int write_media_update(Writer *w, WriteRun *run)
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }
-    r = retag_row(w, run, &row);
+    r = ledger_claim(w, row.path, &op->stamp, &run->own_write);
+    if (!r)
+        r = retag_row(w, run, &row);
     if (!r)
         r = media_update_row(w, run, &row);
     return r ? r : write_run_set(&run->folder_id, row.folder_id);

@@ -93,7 +93,7 @@ static void run_reset(WriteRun *run)
     free(run->folder_id);
     free(run->old_folder_id);
     run->parked = run->id = run->folder_id = run->old_folder_id = NULL;
-    run->inserted = run->restored = false;
+    run->inserted = run->restored = run->own_write = false;
     run->retagged = run->untag = run->unembed = false;
 }
 
@@ -290,6 +290,7 @@ static void run_publish(WriteRun *run)
     op->inserted = run->inserted;
     op->restored = run->restored;
     op->kept_thumbnail = run->kept_thumbnail;
+    op->own_write = run->own_write;
     op->retagged = run->retagged;
     if (run->id && run->result != STORE_OP_RESULT_FAILED) {
         free(op->id);
@@ -405,7 +406,7 @@ static int writer_transactions(Writer *w)
         if (!r)
             r = transaction_fill(w, &at);
         if (r == WRITE_E_AGAIN) {
-            transaction_forget(w); /* one operation more has failed for good: this ends */
+            transaction_forget(w); /* without an operation, or the ledger: this ends */
             continue;
         }
         if (r && r != WRITE_E_PARTIAL) {

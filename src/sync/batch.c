@@ -231,6 +231,7 @@ static void failed(Engine *engine, Write *write)
 static void count_edit(EngineCounters *counters, const StoreOp *op)
 {
     counters->thumbnails_kept += op->kept_thumbnail;
+    counters->own_writes += op->own_write;
     counters->retagged += op->retagged;
 }
 

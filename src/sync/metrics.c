@@ -191,6 +191,8 @@ static const Metric metrics[] = {
     COUNTER("thumbnails_kept", "thumbnails_total", "result=\"kept\"", engine.thumbnails_kept, NULL),
     COUNTER("retagged", "retags_total", NULL, engine.retagged,
             "Photos whose pixels changed, so that PictoPy's AI has to look again."),
+    COUNTER("own_writes", "own_writes_total", NULL, engine.own_writes,
+            "Files that PictoPy itself modified, as its ledger says."),
 
     GAUGE("running", "watcher_running", NULL, now.running, "1 while the watcher runs, else 0."),
     GAUGE("ready", "ready", NULL, now.ready,

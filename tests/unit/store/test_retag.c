@@ -1,4 +1,4 @@
-/* Photos that were edited: what of the AI's goes and what stays. */
+/* Photos that were edited: what of the AI's goes and what stays, and PictoPy's ledger. */
 
 #include "fixture.h"
 
@@ -13,6 +13,10 @@ static const char ai_schema[] =
     " FOREIGN KEY (image_id) REFERENCES images (id) ON DELETE CASCADE);"
     "INSERT INTO face_clusters VALUES ('ada', 'Ada'), ('null', NULL), ('empty', ''),"
     " ('blank', ' ');";
+
+#define LEDGER                                                                                     \
+    "CREATE TABLE self_writes (path TEXT PRIMARY KEY, file_size INTEGER, file_mtime INTEGER,"      \
+    " written_at INTEGER);"
 
 typedef struct Edit {
     Fixture f;
@@ -95,11 +99,12 @@ static const char *all_of(Edit *e, const char *id)
 #define ALL  "111 2161"
 #define USER "001 0011" /* what the user made */
 
-static void assert_edit(Edit *e, StoreOp op, bool retagged)
+static void assert_edit(Edit *e, StoreOp op, bool retagged, bool own)
 {
     fixture_write(&e->f, &op, 1);
     assert_int_equal(op.result, STORE_OP_RESULT_DONE);
     assert_int_equal(op.retagged, retagged);
+    assert_int_equal(op.own_write, own);
     store_op_done(&op);
     assert_string_equal(all_of(e, e->id), retagged ? USER : ALL);
     assert_string_equal(all_of(e, e->other), ALL);
@@ -112,7 +117,7 @@ static void test_pixels_differ(void **state)
 {
     Edit *e = *state;
 
-    assert_edit(e, edit_op(e, "JPEG"), true);
+    assert_edit(e, edit_op(e, "JPEG"), true, false);
     assert_string_equal(fixture_text(&e->f,
                                      "SELECT group_concat(cluster_id) FROM faces WHERE"
                                      " image_id = %Q",
@@ -124,13 +129,13 @@ static void test_longer_and_shorter(void **state)
 {
     Edit *e = *state;
 
-    assert_edit(e, edit_op(e, "jpeg, and more"), true);
+    assert_edit(e, edit_op(e, "jpeg, and more"), true, false);
     decorate(&e->f, e->id);
     fixture_exec(&e->f, "DELETE FROM faces WHERE cluster_id = 'ada' AND face_id IN (SELECT"
                         " max(face_id) FROM faces WHERE cluster_id = 'ada')");
     fixture_exec(&e->f, "DELETE FROM album_images WHERE rowid IN (SELECT max(rowid) FROM"
                         " album_images)");
-    assert_edit(e, edit_op(e, "jpeg"), true);
+    assert_edit(e, edit_op(e, "jpeg"), true, false);
 }
 
 /* The same thumbnail: all stays, its file too. */
@@ -161,7 +166,7 @@ static void test_large(void **state)
 
     memset(large, 'x', 100000);
     large[100000] = '\0';
-    assert_edit(e, edit_op(e, large), true);
+    assert_edit(e, edit_op(e, large), true, false);
     op = edit_op(e, large);
     fixture_write(&e->f, &op, 1);
     assert_true(op.kept_thumbnail);
@@ -214,7 +219,7 @@ static void test_not_wanted(void **state)
     StoreOp op = edit_op(e, "JPEG");
 
     op.retag = false;
-    assert_edit(e, op, false);
+    assert_edit(e, op, false, false);
 }
 
 /* Flags that are 0 are not named: a trigger on them would fire. */
@@ -231,7 +236,7 @@ static void test_flags_named_once(void **state)
                         " INSERT INTO fired VALUES ('any'); END;");
     fixture_execf(&e->f, "UPDATE images SET isEmbedded = 0 WHERE id = %Q; DELETE FROM fired",
                   e->id);
-    assert_edit(e, edit_op(e, "JPEG"), true);
+    assert_edit(e, edit_op(e, "JPEG"), true, false);
     assert_string_equal(fixture_text(&e->f, "SELECT group_concat(what) FROM (SELECT what FROM"
                                             " fired ORDER BY what)"),
                         "any,tagged");
@@ -350,7 +355,170 @@ static void test_busy(void **state)
     assert_int_equal(store_write(e->f.store, &op, 1), STORE_E_BUSY);
     assert_int_equal(op.result, STORE_OP_RESULT_PENDING);
     fixture_exec(&e->f, "ROLLBACK");
-    assert_edit(e, op, true);
+    assert_edit(e, op, true, false);
+}
+
+/* ---- the ledger ---- */
+
+static void ledger_write(Edit *e, int64_t size, int64_t mtime)
+{
+    fixture_execf(&e->f, "REPLACE INTO self_writes VALUES ('/r/1.jpg', %lld, %lld, 0)",
+                  (long long)size, (long long)mtime);
+}
+
+static long ledger_count(Edit *e)
+{
+    return fixture_count(&e->f, "SELECT count(*) FROM self_writes");
+}
+
+static void test_claimed_once(void **state)
+{
+    Edit *e = *state;
+
+    fixture_exec(&e->f, LEDGER "INSERT INTO self_writes VALUES ('/r/2.jpg', 10, 20, 0)");
+    ledger_write(e, 10, 20);
+    assert_edit(e, edit_op(e, "JPEG"), false, true);
+    assert_int_equal(ledger_count(e), 1);
+    assert_edit(e, edit_op(e, "Jpeg"), true, false);
+    assert_int_equal(ledger_count(e), 1);
+}
+
+static void test_claimed_though_pixels_same(void **state)
+{
+    Edit *e = *state;
+
+    fixture_exec(&e->f, LEDGER);
+    ledger_write(e, 10, 20);
+    assert_edit(e, edit_op(e, "jpeg"), false, true);
+    assert_int_equal(ledger_count(e), 0);
+    assert_edit(e, edit_op(e, "JPEG"), true, false);
+}
+
+static void test_no_match(void **state)
+{
+    static const int64_t wrong[][2] = {{11, 20}, {10, 21}, {10, 19}, {0, 0}};
+    Edit *e = *state;
+
+    fixture_exec(&e->f, LEDGER);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        StoreOp op = edit_op(e, i % 2 ? "odd" : "even");
+
+        ledger_write(e, wrong[i][0], wrong[i][1]);
+        fixture_write(&e->f, &op, 1);
+        assert_true(op.retagged);
+        assert_false(op.own_write);
+        assert_int_equal(ledger_count(e), 1);
+        store_op_done(&op);
+    }
+}
+
+/* A file of whose state nothing is known is nobody's. */
+static void test_no_stamp(void **state)
+{
+    Edit *e = *state;
+    StoreOp op = edit_op(e, "JPEG");
+
+    fixture_exec(&e->f, LEDGER);
+    ledger_write(e, 0, 0);
+    op.stamp = (FileStamp){0};
+    assert_edit(e, op, true, false);
+    assert_int_equal(ledger_count(e), 1);
+}
+
+static void test_malformed(void **state)
+{
+    static const char *const ledgers[] = {
+        "CREATE TABLE self_writes (path TEXT PRIMARY KEY, size INTEGER, file_mtime INTEGER)",
+        "CREATE TABLE self_writes (file_size INTEGER)",
+        "CREATE VIEW self_writes AS SELECT '/r/1.jpg' AS path, 10 AS file_size, 20 AS file_mtime",
+    };
+    Edit *e = *state;
+
+    for (size_t i = 0; i < sizeof(ledgers) / sizeof(ledgers[0]); i++) {
+        StoreOp op = edit_op(e, i % 2 ? "odd" : "even");
+
+        fixture_exec(&e->f, ledgers[i]);
+        fixture_write(&e->f, &op, 1);
+        assert_int_equal(op.result, STORE_OP_RESULT_DONE);
+        assert_true(op.retagged);
+        assert_false(op.own_write);
+        store_op_done(&op);
+        fixture_execf(&e->f, "DROP %s self_writes", i == 2 ? "VIEW" : "TABLE");
+    }
+}
+
+/* It comes and goes while the store is open. */
+static void test_comes_and_goes(void **state)
+{
+    Edit *e = *state;
+
+    fixture_write_one(&e->f, edit_op(e, "jpeg"), STORE_OP_RESULT_DONE);
+    fixture_exec(&e->f, LEDGER);
+    ledger_write(e, 10, 20);
+    assert_edit(e, edit_op(e, "one"), false, true);
+    fixture_exec(&e->f, "DROP TABLE self_writes");
+    assert_edit(e, edit_op(e, "two"), true, false);
+}
+
+/* An entry that cannot be taken would count for ever: it does not count at all. */
+static void test_cannot_be_taken(void **state)
+{
+    Edit *e = *state;
+
+    fixture_exec(&e->f, LEDGER "CREATE TRIGGER t BEFORE DELETE ON self_writes BEGIN"
+                               " SELECT RAISE(ABORT, 'no'); END");
+    ledger_write(e, 10, 20);
+    assert_edit(e, edit_op(e, "JPEG"), true, false);
+    assert_int_equal(ledger_count(e), 1);
+}
+
+/* That trigger ends the transaction: the edit has failed, those beside it are written. */
+static void test_rolls_back(void **state)
+{
+    Edit *e = *state;
+    StoreOp ops[2] = {edit_op(e, "JPEG"), fixture_add("/r/3.jpg")};
+
+    fixture_exec(&e->f, LEDGER "CREATE TRIGGER t BEFORE DELETE ON self_writes BEGIN"
+                               " SELECT RAISE(ROLLBACK, 'no'); END");
+    ledger_write(e, 10, 20);
+    fixture_write(&e->f, ops, 2);
+    assert_int_equal(ops[0].result, STORE_OP_RESULT_FAILED);
+    assert_int_equal(ops[1].result, STORE_OP_RESULT_DONE);
+    assert_string_equal(all_of(e, e->id), ALL);
+    store_op_done(&ops[0]);
+    store_op_done(&ops[1]);
+}
+
+static void damage(Fixture *f, int fd, const char *name)
+{
+    long root = fixture_count(f, "SELECT rootpage FROM sqlite_schema WHERE name = %Q", name);
+    unsigned char page[4096];
+
+    assert_int_equal(fixture_count(f, "PRAGMA page_size"), sizeof(page));
+    memset(page, 0xee, sizeof(page));
+    assert_int_equal(pwrite(fd, page, sizeof(page), (root - 1) * (off_t)sizeof(page)),
+                     sizeof(page));
+}
+
+/* Its pages are damaged, those of all other tables are not. */
+static void test_damaged(void **state)
+{
+    Edit *e = *state;
+    StoreOp op;
+    int fd;
+
+    fixture_exec(&e->f, LEDGER);
+    ledger_write(e, 10, 20);
+    op = edit_op(e, "JPEG");
+    fd = open(e->f.database, O_WRONLY);
+    damage(&e->f, fd, "self_writes");
+    damage(&e->f, fd, "sqlite_autoindex_self_writes_1");
+    e->f.store = store_free(e->f.store);
+    (void)sqlite3_close(e->f.db);
+    (void)close(fd);
+    fixture_open_backend(&e->f);
+    assert_int_equal(store_create(&e->f.options, &e->f.store), 0);
+    assert_edit(e, op, true, false);
 }
 
 int main(void)
@@ -370,6 +538,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forbidden, setup, teardown),
         cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_claimed_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_claimed_though_pixels_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_match, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_stamp, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_comes_and_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cannot_be_taken, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rolls_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("store retag", tests, NULL, NULL);
