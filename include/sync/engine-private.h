@@ -187,8 +187,17 @@ typedef struct Write {
     struct Move *move; /* of FOLDER_MOVE */
 } Write;
 
+/* ---- looking ahead: rows are looked up while a change settles ---- */
+
+typedef struct Ahead {
+    uint64_t number;    /* of the last batch handed over to the store */
+    uint64_t forgotten; /* looks that began before this one was handed over count for nothing */
+    uint64_t *written;  /* the last batch that wrote a path or an inode, by hash */
+} Ahead;
+
 typedef struct EngineCounters {
     uint64_t rounds, probes, joins, files_unchanged;
+    uint64_t lookups_saved; /* files that were looked up while they settled */
     uint64_t scans, directories_listed, polls, folds;
     /* Looking at all of a root, or of all roots, again: why. */
     uint64_t rescans_interval, rescans_overflow, rescans_mount, rescans_request;
@@ -287,6 +296,7 @@ struct Engine {
     Pending pending;
     Timer due_timer;
     unsigned n_rounds;
+    Ahead ahead;
 
     List moves; /* Move.link */
     bool moving;
@@ -428,6 +438,9 @@ void join_start(Scan *scan, JoinDirectory *directories, size_t count); /* takes 
 void scan_joined(Scan *scan, bool ok, bool trusted);
 
 /* funnel.c */
+/* The path that a change is about, and the one that the file was renamed from, if it was; NULL:
+ * none, or memory ran out. The caller frees. */
+void change_paths(const Change *change, char **ret_path, char **ret_origin);
 void funnel_run(Engine *engine);
 void funnel_release_held(Engine *engine);
 
@@ -438,6 +451,17 @@ void guard_round(Engine *engine);
 bool guard_confirm(Engine *engine, Root *root);
 void guard_clear(Engine *engine, Root *root);
 
+/* ahead.c */
+struct Sighting;
+int ahead_init(Engine *engine);
+void ahead_done(Engine *engine);
+void ahead_run(Engine *engine);           /* begin to look, where it is time to */
+uint64_t ahead_due(const Engine *engine); /* when that is, µs; UINT64_MAX: not foreseeable */
+void ahead_forget(Engine *engine);        /* all that was seen so far */
+void ahead_batch(Engine *engine, const StoreOp *ops, size_t n_ops); /* is handed over now */
+/* Does no row know this file? False: it must be looked up. */
+bool ahead_is_new(Engine *engine, const struct Sighting *item);
+
 /* decide.c */
 typedef struct Sighting {
     Change *change;
@@ -447,6 +471,7 @@ typedef struct Sighting {
     const char *change_name; /* borrowed from change, for the store's thread */
     char *path;
     char *origin_path; /* or NULL */
+    bool is_new;       /* no row knows it, as was seen ahead: not looked up again */
     StoreRow row;      /* at path */
     bool rows_below;
     StoreRow *candidates;     /* rows that may be this file under an older name */

@@ -28,6 +28,16 @@ typedef enum ChangeState {
     CHANGE_STATE_WRITING, /* in a batch */
 } ChangeState;
 
+/* What a look at the rows ahead of its time has shown; see sync/ahead.c. */
+typedef struct ChangeAhead {
+    bool asked;      /* the look is under way, or done */
+    bool is_new;     /* no row knew the file, when batch `number` was written */
+    uint64_t number; /* of the last batch that was handed over before */
+    uint64_t path;   /* hashes of the paths that were looked up, */
+    uint64_t origin; /* 0: none */
+    uint64_t dev, ino;
+} ChangeAhead;
+
 struct Change {
     HashNode by_key;    /* Pending.keys: (dir, name) */
     HashNode by_origin; /* Pending.origins, while origin_dir is set */
@@ -50,6 +60,8 @@ struct Change {
     bool checked;  /* a held removal that the guard has let pass */
     bool exempt;   /* its volume does not answer: counted nowhere */
     unsigned tries;
+    unsigned touches; /* so often, over and over: a look ahead that began before one is void */
+    ChangeAhead ahead;
     char name[]; /* "" is the directory itself */
 };
 

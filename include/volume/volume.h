@@ -17,6 +17,7 @@ typedef struct Volume {
     unsigned users;    /* places on it; without any it is ended by volumes_reap() */
     /* the engine's: */
     bool busy;         /* a round of probes is under way */
+    bool ahead;        /* a look ahead is under way */
     bool hung;         /* its thread has not come back for long: nothing waits for it */
     List ready;        /* Change.link: due, and waiting for the round under way to end */
     List media_queue;  /* MediaTask.link: files that wait to be opened */

@@ -351,6 +351,7 @@ void batch_run(Engine *engine)
         return;
     }
     engine->writing = true;
+    ahead_batch(engine, batch->ops, batch->count);
     histogram_add(&engine->counters.batches, batch->count);
     batch->task.problems_differ = touches_problems(batch);
     batch->task.work = batch_work;

@@ -98,9 +98,12 @@ void engine_changed(Engine *engine)
 static void arm_due(Engine *engine)
 {
     uint64_t due = pending_next_due(&engine->pending);
+    uint64_t ahead = ahead_due(engine);
 
     if (!list_is_empty(&engine->retries) && due <= clock_now())
         due = UINT64_MAX; /* the retry's end wakes the loop */
+    if (ahead < due)
+        due = ahead;
     /* Held removals may be waiting for nothing but time. */
     if (!list_is_empty(&engine->pending.held)) {
         uint64_t held = clock_now() + 100 * CLOCK_US_PER_MS;
@@ -131,6 +134,7 @@ static void engine_round(LoopHook *hook)
     funnel_release_held(engine);
     batch_run(engine);
     funnel_run(engine);
+    ahead_run(engine);
     reading_run(engine);
     batch_run(engine);
     engine_publish(engine);
@@ -271,6 +275,8 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     volumes_init(&engine->volumes, options->mailbox);
     r = pending_init(&engine->pending);
     if (r == 0)
+        r = ahead_init(engine);
+    if (r == 0)
         r = folders_init(engine);
     if (r == 0)
         r = places_init(engine);
@@ -335,6 +341,7 @@ Engine *engine_free(Engine *engine)
     detail_done(engine);
     proof_done(engine);
     pending_done(&engine->pending);
+    ahead_done(engine);
     places_done(engine);
     folders_done(engine);
     if (engine->hook.run)

@@ -219,7 +219,7 @@ static int look_up(Sighting *item, Store *store)
 {
     int r;
 
-    if (item->directory != PROBE_RESULT_OK || item->change_name[0] == '\0')
+    if (item->is_new || item->directory != PROBE_RESULT_OK || item->change_name[0] == '\0')
         return 0;
     r = store_read_row(store, item->path, &item->row, &item->rows_below);
     if (r != 0)
@@ -282,32 +282,48 @@ static void looked_up(StoreTask *task)
         round_verify(round);
 }
 
+void change_paths(const Change *change, char **ret_path, char **ret_origin)
+{
+    CLEANUP_FREE char *dir = change->dir->detached ? NULL : node_path_new(change->dir);
+    CLEANUP_FREE char *origin = NULL;
+
+    *ret_path = *ret_origin = NULL;
+    if (!dir)
+        return;
+    if (change->origin_dir && !change->origin_dir->detached)
+        origin = node_path_new(change->origin_dir);
+    if (origin)
+        *ret_origin = path_join(origin, change->origin_name);
+    *ret_path = path_join(dir, change->name);
+}
+
+/* Sets the paths of an item; false when nothing is to be asked of the rows about it. */
+static bool needs_look_up(Round *round, Sighting *item)
+{
+    change_paths(item->change, &item->path, &item->origin_path);
+    if (!item->path) {
+        item->directory = PROBE_RESULT_MISSING;
+        return false;
+    }
+    item->change_name = item->change->name;
+    item->is_new = ahead_is_new(round->engine, item);
+    return !item->is_new;
+}
+
 static void round_look_up(Round *round)
 {
     Engine *engine = round->engine;
+    bool needed = false;
 
     if (moves_pending(engine) || !list_is_empty(&engine->retries)) {
         round_abandon(round);
         return;
     }
-    for (size_t i = 0; i < round->n_items; i++) {
-        Sighting *item = &round->items[i];
-        Change *change = item->change;
-        CLEANUP_FREE char *dir = change->dir->detached ? NULL : node_path_new(change->dir);
-        CLEANUP_FREE char *origin = NULL;
-
-        if (!dir) {
-            item->directory = PROBE_RESULT_MISSING;
-            continue;
-        }
-        item->path = path_join(dir, change->name);
-        item->change_name = change->name;
-        if (change->origin_dir && !change->origin_dir->detached)
-            origin = node_path_new(change->origin_dir);
-        if (origin)
-            item->origin_path = path_join(origin, change->origin_name);
-        if (!item->path)
-            item->directory = PROBE_RESULT_MISSING;
+    for (size_t i = 0; i < round->n_items; i++)
+        needed |= needs_look_up(round, &round->items[i]);
+    if (!needed) {
+        round_verify(round);
+        return;
     }
     round->lookup.work = look_up_work;
     round->lookup.finish = looked_up;

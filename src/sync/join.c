@@ -152,6 +152,7 @@ static void joined(StoreTask *task)
 
     engine->n_joins--;
     scan->n_joins--;
+    ahead_forget(engine); /* it may have written stamps */
     for (size_t i = 0; i < join->count && ok; i++) {
         JoinDirectory *directory = &join->directories[i];
 

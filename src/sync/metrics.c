@@ -130,6 +130,8 @@ static const Metric metrics[] = {
           "Removals that wait until everything else has been seen."),
     COUNTER("rounds", "probe_rounds_total", NULL, engine.rounds, "Rounds of looking at changes."),
     COUNTER("probes", "probes_total", NULL, engine.probes, "Changes looked at."),
+    COUNTER("lookups_saved", "lookups_ahead_total", NULL, engine.lookups_saved,
+            "New files whose rows had been looked up while they settled."),
     COUNTER("added", "changes_total", "object=\"media\",result=\"added\"", engine.added,
             "Changes committed to the database."),
     COUNTER("modified", "changes_total", "object=\"media\",result=\"modified\"", engine.modified,

@@ -209,6 +209,8 @@ Change *pending_touch(Pending *pending, Node *dir, const char *name, ChangeWait 
         change->again = true;
         change->wait = wait;
     }
+    change->touches++;
+    change->ahead = (ChangeAhead){0};
     return change;
 }
 
@@ -299,6 +301,7 @@ void pending_wait(Pending *pending, Change *change, uint64_t due)
     pending_set_state(pending, change, CHANGE_STATE_WAITING);
     change->due = due;
     change->again = false; /* it will be looked at anyway, and its older epoch stays */
+    change->ahead = (ChangeAhead){0};
     /* Sorted from the end: this queue holds what is due at once and a few that were put back. */
     while (at != &queue->head && CONTAINER_OF(at, Change, link)->due > due)
         at = at->prev;

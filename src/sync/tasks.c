@@ -91,6 +91,7 @@ static void store_task_done(WorkerJob *job)
         job->cancelled = true; /* it would be kept for a next time that does not come */
     if (!job->cancelled && task->result > 0) {
         database_down(engine, task);
+        ahead_forget(engine);
         list_append(&engine->retries, &task->link);
         engine->retry_backoff = engine->retry_backoff ? engine->retry_backoff * 2 : RETRY_FIRST;
         if (engine->retry_backoff > RETRY_MOST)
