@@ -70,6 +70,7 @@ CLEANUP_DEFINE(MediaPool *, media_pool_free)
 
 /* Workers are started on demand and kept. Queues without bound of its own: the caller bounds. */
 void media_pool_submit(MediaPool *pool, MediaJob *job);
+void media_pool_warm(MediaPool *pool); /* there will be work: starts the first worker */
 /* Jobs submitted and not yet done. */
 size_t media_pool_backlog(const MediaPool *pool);
 unsigned media_pool_workers(const MediaPool *pool);

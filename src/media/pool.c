@@ -1,6 +1,6 @@
 /*
  * The pool: a queue of jobs, and worker processes that take one at a time. Workers are started when
- * there is work for them and then kept.
+ * there is work for them, the first one a little earlier, and then kept.
  *
  * A worker that dies on a job is replaced at once, and the job is tried once more. One that dies
  * before it did anything (the program is gone, a library does not load, memory is short) would die
@@ -373,6 +373,20 @@ void media_pool_submit(MediaPool *pool, MediaJob *job)
     list_append(&pool->queue, &job->link);
     pool->n_jobs++;
     pool_run(pool);
+}
+
+/*
+ * media_pool_warm() - starts one worker before there is work for it
+ *
+ * A process takes some 30 ms to start and to link, on a busy machine a hundred, which the first
+ * photo would wait. Does nothing where there is a worker, or none can be started.
+ */
+void media_pool_warm(MediaPool *pool)
+{
+    if (media_pool_workers(pool) > 0 || timer_is_armed(&pool->restart))
+        return;
+    if (pool_worker_start(pool->workers[0]) < 0)
+        start_failed(pool);
 }
 
 size_t media_pool_backlog(const MediaPool *pool)

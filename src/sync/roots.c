@@ -135,6 +135,8 @@ void root_scanned(Root *root, bool trusted, int error)
         root->backoff = 0;
         root->state = ROOT_STATE_ONLINE;
         timer_disarm(&root->retry);
+        if (!engine->stopping)
+            media_pool_warm(engine->media);
     }
     engine->snapshot_dirty = true;
 }

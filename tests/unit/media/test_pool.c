@@ -194,6 +194,56 @@ static void test_photo(void **state)
     fixture_done(&f);
 }
 
+/* The first photo finds a worker that is there already; a second call starts no other. */
+static void test_warm(void **state)
+{
+    MediaPoolOptions two = options;
+    Fixture f;
+    TestJob test;
+    pid_t worker;
+
+    (void)state;
+    two.n_workers = 2;
+    f = make_fixture(&two);
+    assert_int_equal(media_pool_workers(f.pool), 0);
+    media_pool_warm(f.pool);
+    media_pool_warm(f.pool);
+    assert_int_equal(media_pool_workers(f.pool), 1);
+    assert_int_equal(media_pool_backlog(f.pool), 0);
+    worker = find_worker();
+    assert_true(worker > 0);
+    submit(&f, &test, MEDIA_KIND_PHOTO, make_photo());
+    run_until_done(&f, &test);
+    assert_int_equal(test.job.status, MEDIA_STATUS_OK);
+    assert_int_equal(close(test.job.thumbnail_fd), 0);
+    assert_int_equal(media_pool_workers(f.pool), 1);
+    assert_int_equal(find_worker(), worker);
+    media_pool_warm(f.pool);
+    assert_int_equal(media_pool_workers(f.pool), 1);
+    fixture_done(&f);
+}
+
+/* One that cannot be started early is tried again when there is work. */
+static void test_warm_fails(void **state)
+{
+    MediaPoolOptions missing = options;
+    Fixture f;
+    TestJob test;
+
+    (void)state;
+    missing.program = "/nonexistent/program";
+    f = make_fixture(&missing);
+    media_pool_warm(f.pool);
+    while (media_pool_workers(f.pool) > 0)
+        assert_true(loop_run_once(f.loop, 1000) >= 0);
+    media_pool_warm(f.pool); /* its time to wait is not over */
+    assert_int_equal(media_pool_workers(f.pool), 0);
+    submit(&f, &test, MEDIA_KIND_PHOTO, make_photo());
+    run_until_done(&f, &test);
+    assert_int_equal(test.job.status, MEDIA_STATUS_CANCELLED);
+    fixture_done(&f);
+}
+
 static void test_failure(void **state)
 {
     Fixture f = make_fixture(&options);
@@ -500,6 +550,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_photo),
+        cmocka_unit_test(test_warm),
+        cmocka_unit_test(test_warm_fails),
         cmocka_unit_test(test_failure),
         cmocka_unit_test(test_video_and_sidecar),
         cmocka_unit_test(test_crash),
