@@ -421,6 +421,14 @@ def test_ai_tagging_is_inherited(library, inherit):
     assert lib.folder("on")["AI_Tagging"] == 1
 
 
+@pytest.mark.parametrize("mode", ["backend", "observe"])
+def test_other_modes_are_refused(library, mode):
+    """Rather than writing rows that nobody wants to have written."""
+    lib = library(roots=("r",))
+    result = lib.run("run", settings={"sync.mode": mode})
+    assert result.returncode == 2 and "direct only" in result.stderr, result
+
+
 # ---- roots that are away ----
 
 def test_root_missing_at_start(library):
