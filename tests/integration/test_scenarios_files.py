@@ -143,21 +143,21 @@ def made_by_a_pipe_of_tools(lib):
 def saved_by_rename(lib):
     lib.photo("r1/.a.jpg.tmp", width=80)
     lib.rename("r1/.a.jpg.tmp", A)
-    return Outcome(START, decodes=1)
+    return Outcome(START, decodes=1, edited={A})
 
 
 @scenario()
 def saved_by_rename_of_a_photo_name(lib):
     lib.photo("r1/a-new.jpg", width=80)
     lib.rename("r1/a-new.jpg", A)
-    return Outcome(START)
+    return Outcome(START, edited={A})
 
 
 @scenario()
 def saved_with_a_backup(lib):
     lib.rename(A, A + "~")
     lib.photo(A, width=80)
-    return Outcome(START, decodes=1)
+    return Outcome(START, decodes=1, edited={A})
 
 
 @scenario()
@@ -170,7 +170,7 @@ def saved_with_a_backup_that_is_a_photo(lib):
 @scenario(down=True)
 def overwritten_in_place(lib):
     lib.photo(A, width=80)
-    return Outcome(START, decodes=1)
+    return Outcome(START, decodes=1, edited={A})
 
 
 @scenario()
@@ -188,7 +188,7 @@ def overwritten_with_the_same_size_and_mtime(lib):
 def overwritten_many_times(lib):
     for width in range(20, 70):
         lib.photo(A, width=width)
-    return Outcome(START)
+    return Outcome(START, edited={A})
 
 
 @scenario(down=True)
@@ -353,7 +353,8 @@ def renamed_away_and_back_at_once(lib):
 def renamed_and_overwritten_at_once(lib):
     lib.rename(A, "r1/z.jpg")
     lib.photo("r1/z.jpg", width=80)
-    return Outcome(START - {A} | {"r1/z.jpg"}, moved={A: "r1/z.jpg"}, decodes=1)
+    return Outcome(START - {A} | {"r1/z.jpg"}, moved={A: "r1/z.jpg"}, decodes=1,
+                   edited={"r1/z.jpg"})
 
 
 @scenario()
