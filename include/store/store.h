@@ -47,8 +47,9 @@ typedef struct StoreCounters {
     uint64_t read_us_max;  /* the longest read transaction */
     uint64_t thumbnails_written;
     uint64_t thumbnails_removed;
-    uint64_t buried;  /* rows that were kept when they were deleted */
-    uint64_t exhumed; /* and put back */
+    uint64_t thumbnails_collected; /* that no row named */
+    uint64_t buried;               /* rows that were kept when they were deleted */
+    uint64_t exhumed;              /* and put back */
 } StoreCounters;
 
 int store_create(const StoreOptions *options, Store **ret_store); /* allocates; opens nothing */

@@ -194,7 +194,8 @@ void thumbnails_remove(Store *store, const char *path)
 #define NAMED_SQL(table) "SELECT 1 FROM " table " WHERE thumbnailPath = ?1"
 static const char *const named_sql[] = SCHEMA_BOTH(NAMED_SQL);
 
-static int thumbnails_is_named(Store *store, const char *path, bool *ret_named)
+/* thumbnails_is_named() - does a row name this file? The caller has a read transaction */
+int thumbnails_is_named(Store *store, const char *path, bool *ret_named)
 {
     *ret_named = false;
     for (SchemaTable t = 0; t < SCHEMA_N_MEDIA && !*ret_named; t++) {
