@@ -206,6 +206,7 @@ typedef struct EngineCounters {
     uint64_t thumbnails_kept; /* they came out the same: only metadata was written */
     uint64_t retagged;        /* photos edited: the AI is to look again */
     uint64_t own_writes;      /* of PictoPy's, told by its ledger */
+    uint64_t collections;     /* passes over the thumbnails that have ended */
     Histogram batches;        /* operations handed to the store together */
 } EngineCounters;
 
@@ -313,6 +314,8 @@ struct Engine {
     bool ready;
     Timer rest_timer;
     bool rested; /* since the last work */
+    Timer collect_timer;
+    bool collecting;
     bool stopping;
     bool stopped;
     bool snapshot_dirty;
@@ -409,6 +412,11 @@ void limits_tell(Engine *engine);    /* when scans have ended */
 void rest_init(Engine *engine);
 void rest_done(Engine *engine);
 void rest_round(Engine *engine);
+
+/* collect.c: thumbnails that no row names */
+void collect_init(Engine *engine);
+void collect_done(Engine *engine);
+void collect_reconfigure(Engine *engine);
 
 /* scan.c */
 void scan_root(Root *root, bool idle);

@@ -20,8 +20,10 @@ typedef struct Config {
 
     char *database_path;
     char *thumbnails_directory;
-    unsigned thumbnails_size;    /* pixels of the longer side, 16 … 4096 */
-    unsigned thumbnails_quality; /* 1 … 100 */
+    unsigned thumbnails_size;             /* pixels of the longer side, 16 … 4096 */
+    unsigned thumbnails_quality;          /* 1 … 100 */
+    uint64_t thumbnails_collect_after;    /* µs */
+    uint64_t thumbnails_collect_interval; /* µs; 0 = never */
     char *state_directory;
 
     char *http_listen;              /* host:port; port 0 takes a free one */

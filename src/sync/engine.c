@@ -271,6 +271,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     roots_init(engine);
     poll_init(engine);
     rest_init(engine);
+    collect_init(engine);
     detail_init(engine);
     volumes_init(&engine->volumes, options->mailbox);
     r = pending_init(&engine->pending);
@@ -338,6 +339,7 @@ Engine *engine_free(Engine *engine)
     roots_done(engine);
     poll_done(engine);
     rest_done(engine);
+    collect_done(engine);
     detail_done(engine);
     proof_done(engine);
     pending_done(&engine->pending);
@@ -365,6 +367,7 @@ int engine_start(Engine *engine)
         r = timer_arm_in(&engine->reconcile_timer, engine->config->watch_reconcile_interval);
     if (r < 0)
         return error_trace(r);
+    collect_reconfigure(engine);
     engine_watch_start(engine);
     return 0;
 }
@@ -388,6 +391,7 @@ int engine_reconfigure(Engine *engine, const Config *config)
         return error_trace(r);
     }
     set_waits(engine);
+    collect_reconfigure(engine);
     if (engine->running)
         reconcile_fired(&engine->reconcile_timer);
     return 0;

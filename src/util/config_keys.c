@@ -27,6 +27,10 @@ const ConfigKey config_keys[] = {
      FIELD(thumbnails_size), .minimum = 16, .maximum = 4096},
     {"thumbnails.quality", &config_type_unsigned, "75",
      FIELD(thumbnails_quality), .minimum = 1, .maximum = 100},
+    {"thumbnails.collect_after", &config_type_duration, "1d",
+     FIELD(thumbnails_collect_after), .minimum = SEC, .maximum = 365 * DAY, .live = true},
+    {"thumbnails.collect_interval", &config_type_duration, "1d",
+     FIELD(thumbnails_collect_interval), .minimum = 0, .maximum = 365 * DAY, .live = true},
 
     {"state.directory", &config_type_path, "$STATE_DIRECTORY",
      FIELD(state_directory)},
