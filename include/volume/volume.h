@@ -34,7 +34,8 @@ typedef struct Volumes {
 
 void volumes_init(Volumes *volumes, Mailbox *mailbox);
 /* Stops all threads and waits at most timeout_us for all; returns how many were left behind. */
-unsigned volumes_done(Volumes *volumes, uint64_t timeout_us);
+unsigned volumes_stop(Volumes *volumes, uint64_t timeout_us);
+void volumes_done(Volumes *volumes); /* after that */
 
 /* The volume of a mount (NULL: of a path that is on none), with one user more; started when it is
  * new. */

@@ -317,7 +317,7 @@ bool engine_stop(Engine *engine)
     calls_clear(engine);
     engine->media = media_pool_free(engine->media);
     reading_clear(engine);
-    left = volumes_done(&engine->volumes, THREAD_STOP);
+    left = volumes_stop(&engine->volumes, THREAD_STOP);
     tasks_cancel(engine);
     if (engine->store_worker)
         store_ended = worker_free(engine->store_worker, THREAD_STOP * 2);
@@ -345,6 +345,7 @@ Engine *engine_free(Engine *engine)
     pending_done(&engine->pending);
     ahead_done(engine);
     places_done(engine);
+    volumes_done(&engine->volumes);
     folders_done(engine);
     if (engine->hook.run)
         loop_hook_remove(&engine->hook);

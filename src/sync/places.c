@@ -324,6 +324,11 @@ static void hung_look(Timer *timer)
 /* volume_submit() - give a job to a volume's thread and see to it that it comes back */
 void volume_submit(Engine *engine, Volume *volume, WorkerJob *job)
 {
+    if (!volume->worker) { /* the engine is being stopped */
+        job->cancelled = true;
+        job->done(job);
+        return;
+    }
     worker_submit(volume->worker, job);
     if (!timer_is_armed(&engine->hung_timer))
         (void)timer_arm_in(&engine->hung_timer, HUNG_LOOK);

@@ -98,8 +98,10 @@ static void close_done(WorkerJob *job)
  */
 void close_job_submit(Worker *worker, int fd)
 {
-    CloseJob *job = calloc(1, sizeof(*job));
+    CloseJob *job = worker ? calloc(1, sizeof(*job)) : NULL;
 
+    if (!worker)
+        return; /* stopped: the end of the process closes it */
     if (!job) {
         log_warning("no memory to close a file: it stays open");
         return;

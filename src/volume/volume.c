@@ -31,26 +31,39 @@ static void volume_free(Volume *volume)
     free(volume);
 }
 
-/* volumes_done() - stop all threads; timeout_us is for all of them together */
-unsigned volumes_done(Volumes *volumes, uint64_t timeout_us)
+/*
+ * volumes_stop() - end all threads
+ * @timeout_us: for all of them together
+ *
+ * The volumes stay, without a worker: jobs of other threads that refer to them may still come back.
+ * Returns how many threads hang; those are left behind with their volumes.
+ */
+unsigned volumes_stop(Volumes *volumes, uint64_t timeout_us)
 {
     uint64_t end = clock_now() + timeout_us;
     unsigned left = 0;
 
     LIST_FOREACH (link, &volumes->list)
         worker_stop(CONTAINER_OF(link, Volume, link)->worker);
-    for (ListNode *link; (link = list_first(&volumes->list));) {
+    LIST_FOREACH_SAFE (link, tmp, &volumes->list) {
         Volume *volume = CONTAINER_OF(link, Volume, link);
         uint64_t now = clock_now();
 
         if (worker_free(volume->worker, now < end ? end - now : 0)) {
-            volume_free(volume);
+            volume->worker = NULL;
             continue;
         }
-        list_remove(&volume->link); /* its thread may still use it: left behind with it */
+        list_remove(&volume->link); /* its thread may still use it */
         left++;
     }
     return left;
+}
+
+/* volumes_done() - free all volumes; their threads have ended */
+void volumes_done(Volumes *volumes)
+{
+    for (ListNode *link; (link = list_first(&volumes->list));)
+        volume_free(CONTAINER_OF(link, Volume, link));
 }
 
 static int volume_start(Volumes *volumes, const Mount *mount, const char *device,
@@ -127,7 +140,7 @@ void volumes_reap(Volumes *volumes)
     LIST_FOREACH_SAFE (link, tmp, &volumes->list) {
         Volume *volume = CONTAINER_OF(link, Volume, link);
 
-        if (volume->users > 0 || worker_backlog(volume->worker) > 0 ||
+        if (volume->users > 0 || !volume->worker || worker_backlog(volume->worker) > 0 ||
             !list_is_empty(&volume->ready) || !list_is_empty(&volume->media_queue))
             continue;
         (void)worker_free(volume->worker, CLOCK_US_PER_SEC);
