@@ -185,6 +185,7 @@ typedef struct Write {
     Change *change;    /* finished when it is committed; or NULL */
     MediaTask *task;   /* of MEDIA_ADD and _UPDATE: what was read */
     struct Move *move; /* of FOLDER_MOVE */
+    bool lazy;         /* goes with others, if there will be others soon */
 } Write;
 
 /* ---- looking ahead: rows are looked up while a change settles ---- */
@@ -303,7 +304,8 @@ struct Engine {
     bool moving;
 
     List writes; /* Write.link */
-    size_t n_writes;
+    size_t n_writes, n_lazy;
+    uint64_t lazy_due; /* µs, until when lazy ones wait for others */
     bool writing;
 
     List calls;               /* Call.link */
@@ -525,6 +527,7 @@ Write *batch_new(StoreOpKind kind, Node *dir, const char *name); /* NULL when me
 Write *write_free(Write *write);
 void batch_add(Engine *engine, Write *write);
 void batch_run(Engine *engine);
+uint64_t batch_due(const Engine *engine); /* when it is to be run, µs; UINT64_MAX: not by time */
 void batch_clear(Engine *engine);
 
 /* publish.c: what others may see */

@@ -3,7 +3,8 @@
  *
  * Everything that changes a row passes here, and every committed change is told to the world here
  * and nowhere else (publish()). Operations queue up while a batch is with the store and go together
- * when it comes back: a single change is written at once, a flood in large batches.
+ * when it comes back: a single change is written at once, a flood in large batches. Only a
+ * directory's time, which a new file changes, waits for the file to be read and goes with its row.
  *
  * A queued operation knows its directory and name, not its path; the path, and the metadata that
  * contains it, are put together when the batch is made.
@@ -21,6 +22,7 @@
 #include "util/log.h"
 
 #define RETRY_FAILED (10 * CLOCK_US_PER_SEC)
+#define LAZY_MAX     (100 * CLOCK_US_PER_MS)
 
 typedef struct Batch {
     StoreTask task;
@@ -63,8 +65,31 @@ Write *write_free(Write *write)
 
 void batch_add(Engine *engine, Write *write)
 {
+    if (write->lazy && engine->n_lazy++ == 0)
+        engine->lazy_due = clock_now() + LAZY_MAX;
     list_append(&engine->writes, &write->link);
     engine->n_writes++;
+}
+
+static Write *next_write(Engine *engine)
+{
+    ListNode *link = list_take(&engine->writes);
+    Write *write = link ? CONTAINER_OF(link, Write, link) : NULL;
+
+    if (!write)
+        return NULL;
+    engine->n_writes--;
+    engine->n_lazy -= write->lazy;
+    return write;
+}
+
+/* Whether there is nothing to be written but what can wait for a file that is being read: its row
+ * would have to wait for this commit. */
+static bool is_lazy(const Engine *engine)
+{
+    return engine->n_lazy > 0 && engine->n_lazy == engine->n_writes &&
+           list_is_empty(&engine->moves) && engine->media_done < engine->media_total &&
+           clock_now() < engine->lazy_due;
 }
 
 /* ---- making a batch ---- */
@@ -128,12 +153,10 @@ static void take_writes(Engine *engine, List *taken)
     if (engine->moving)
         return;
     for (size_t n = 0; n < ENGINE_BATCH_MAX;) {
-        ListNode *link = list_take(&engine->writes);
-        Write *write = link ? CONTAINER_OF(link, Write, link) : NULL;
+        Write *write = next_write(engine);
 
         if (!write)
             return;
-        engine->n_writes--;
         if (!resolve(write)) {
             discard(engine, write);
             continue;
@@ -339,6 +362,8 @@ void batch_run(Engine *engine)
 
     if (engine->writing || (list_is_empty(&engine->writes) && list_is_empty(&engine->moves)))
         return;
+    if (is_lazy(engine))
+        return;
     list_init(&taken);
     take_writes(engine, &taken);
     if (list_is_empty(&taken))
@@ -359,10 +384,14 @@ void batch_run(Engine *engine)
     store_task_submit(&batch->task, engine, WORKER_PRIORITY_HIGH);
 }
 
+uint64_t batch_due(const Engine *engine)
+{
+    return !engine->writing && is_lazy(engine) ? engine->lazy_due : UINT64_MAX;
+}
+
 /* batch_clear() - drop what has not been handed to the store (the next scan finds it again) */
 void batch_clear(Engine *engine)
 {
-    for (ListNode *link; (link = list_first(&engine->writes));)
-        discard(engine, CONTAINER_OF(link, Write, link));
-    engine->n_writes = 0;
+    for (Write *write; (write = next_write(engine));)
+        discard(engine, write);
 }

@@ -98,12 +98,12 @@ void engine_changed(Engine *engine)
 static void arm_due(Engine *engine)
 {
     uint64_t due = pending_next_due(&engine->pending);
-    uint64_t ahead = ahead_due(engine);
+    uint64_t ahead = ahead_due(engine), batch = batch_due(engine);
 
     if (!list_is_empty(&engine->retries) && due <= clock_now())
         due = UINT64_MAX; /* the retry's end wakes the loop */
-    if (ahead < due)
-        due = ahead;
+    due = ahead < due ? ahead : due;
+    due = batch < due ? batch : due;
     /* Held removals may be waiting for nothing but time. */
     if (!list_is_empty(&engine->pending.held)) {
         uint64_t held = clock_now() + 100 * CLOCK_US_PER_MS;

@@ -79,6 +79,7 @@ static void write_directories(Round *round)
         if (!write)
             continue;
         node->mtime = directory->mtime;
+        write->lazy = true;
         write->op.mtime = directory->mtime;
         batch_add(round->engine, write);
     }
