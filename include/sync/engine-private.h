@@ -198,7 +198,8 @@ typedef struct Ahead {
 
 typedef struct EngineCounters {
     uint64_t rounds, probes, joins, files_unchanged;
-    uint64_t lookups_saved; /* files that were looked up while they settled */
+    uint64_t lookups_ahead; /* files that no row knew while they settled, */
+    uint64_t lookups_saved; /* and that were not looked up again */
     uint64_t scans, directories_listed, polls, folds;
     /* Looking at all of a root, or of all roots, again: why. */
     uint64_t rescans_interval, rescans_overflow, rescans_mount, rescans_request;

@@ -213,14 +213,16 @@ static void looked_up(StoreTask *task)
         const Seen *item = &look->items[i];
         Change *change = item->is_new ? change_of(look, item) : NULL;
 
-        if (change)
-            change->ahead = (ChangeAhead){.asked = true,
-                                          .is_new = true,
-                                          .number = look->number,
-                                          .path = path_hash(item->path),
-                                          .origin = path_hash(item->origin),
-                                          .dev = item->entry.stamp.dev,
-                                          .ino = item->entry.stamp.ino};
+        if (!change)
+            continue;
+        look->engine->counters.lookups_ahead++;
+        change->ahead = (ChangeAhead){.asked = true,
+                                      .is_new = true,
+                                      .number = look->number,
+                                      .path = path_hash(item->path),
+                                      .origin = path_hash(item->origin),
+                                      .dev = item->entry.stamp.dev,
+                                      .ino = item->entry.stamp.ino};
     }
     look_free(look);
 }
