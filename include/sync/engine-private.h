@@ -456,7 +456,8 @@ void funnel_run(Engine *engine);
 void funnel_release_held(Engine *engine);
 
 /* guard.c: removals that only a scan found, and that are too many */
-bool guard_allows(Engine *engine);
+void guard_look(Engine *engine);
+bool guard_lets_pass(const Change *change);
 void guard_scanned(Engine *engine, Root *root);
 void guard_round(Engine *engine);
 bool guard_confirm(Engine *engine, Root *root);

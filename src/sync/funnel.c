@@ -505,13 +505,14 @@ void funnel_release_held(Engine *engine)
     if (!all_seen &&
         now < CONTAINER_OF(list_first(&pending->held), Change, link)->due + ENGINE_HOLD_MAX)
         return;
-    if (!guard_allows(engine))
-        return;
-    for (ListNode *link; (link = list_first(&pending->held));) {
+    guard_look(engine);
+    LIST_FOREACH_SAFE (link, tmp, &pending->held) {
         Change *change = CONTAINER_OF(link, Change, link);
 
         if (!all_seen && now < change->due + ENGINE_HOLD_MAX)
             return;
+        if (!guard_lets_pass(change))
+            continue;
         change->confirm = true;
         pending_wait(pending, change, now);
     }

@@ -206,39 +206,40 @@ static bool add(Engine *engine, GuardTask *guard, const Change *change)
     return true;
 }
 
+/* guard_lets_pass() - may a removal go on? What an event told of may */
+bool guard_lets_pass(const Change *change)
+{
+    return change->live || change->checked;
+}
+
 /*
- * guard_allows() - may the removals that wait go on?
+ * guard_look() - have the removals that wait counted, unless they are being counted
  *
- * False while it is being found out; what is not to go on has then left the list. A removal whose
- * root cannot be told any more passes: its directory's own change takes care of it.
+ * Not while rows are being written: those of files that were found elsewhere are on their way. One
+ * whose root cannot be told any more passes: its directory's own change takes care of it.
  */
-bool guard_allows(Engine *engine)
+void guard_look(Engine *engine)
 {
     GuardTask *guard = NULL;
 
-    if (engine->guarding)
-        return false;
+    if (engine->guarding || engine->writing || !list_is_empty(&engine->writes))
+        return;
     LIST_FOREACH (link, &engine->pending.held) {
         Change *change = CONTAINER_OF(link, Change, link);
 
-        if (change->live || change->checked)
+        if (guard_lets_pass(change))
             continue;
         if (!guard)
             guard = calloc(1, sizeof(*guard));
         if (!guard || !add(engine, guard, change))
             change->checked = true;
     }
-    if (guard && guard->n_counts == 0) {
-        guard_task_free(guard);
-        guard = NULL;
-    }
     if (!guard)
-        return true;
+        return;
     guard->task.work = guard_work;
     guard->task.finish = guard_finish;
     engine->guarding = true;
     store_task_submit(&guard->task, engine, WORKER_PRIORITY_HIGH);
-    return false;
 }
 
 /* Everything that was held back is looked at once more. */
