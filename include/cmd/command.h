@@ -3,7 +3,8 @@
 
 #include "util/config.h"
 
-#define COMMAND_PROGRAM "pictopy-sync"
+#define COMMAND_PROGRAM      "pictopy-sync"
+#define COMMAND_STATUS_USAGE 2
 
 typedef struct Command {
     ConfigSources sources;
@@ -20,3 +21,4 @@ int command_check(Command *command);
 int command_status(Command *command);
 int command_confirm(Command *command);
 int command_config(Command *command);
+int command_graveyard(Command *command);

@@ -48,11 +48,13 @@ struct Store {
     char *status; /* the last answer of store_folder_status_json(), and what it was made from */
     uint64_t status_opened, status_changes, status_fresh_until;
     int64_t status_version;
-    GravePlan *grave_plan;           /* for the schema as it was last met */
-    int64_t grave_bytes;             /* of all graves, about; -1 = not known */
-    size_t grave_batch;              /* how many rows are kept at a time; 0 = not known yet */
-    int64_t grave_refused;           /* could not be put back: not tried again */
-    int64_t grave_swept;             /* the last one that store_graveyard_sweep() has seen */
+    GravePlan *grave_plan; /* for the schema as it was last met */
+    int64_t grave_bytes;   /* of all graves, about; -1 = not known */
+    size_t grave_batch;    /* how many rows are kept at a time; 0 = not known yet */
+    uint64_t grave_waits;  /* clock_now() since when another process keeps us from it; 0 = none */
+    bool grave_gave_up;    /* waiting for it */
+    int64_t grave_refused; /* could not be put back: not tried again */
+    int64_t grave_swept;   /* the last one that store_graveyard_sweep() has seen */
     void (*on_step)(StoreStep step); /* tests */
 };
 

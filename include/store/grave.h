@@ -49,12 +49,15 @@ typedef struct GraveKey {
     size_t n;
     int64_t number; /* within its table */
     GraveAction action;
+    bool to_default; /* ON DELETE SET DEFAULT */
 } GraveKey;
 
 typedef struct GraveTable {
     const char *name;
     bool has_rowid;
-    size_t rowid_column; /* the one that is the rowid; SIZE_MAX = none */
+    size_t rowid_column;     /* the one that is the rowid; SIZE_MAX = none */
+    bool has_trigger;        /* that may act when rows go, or are changed, */
+    bool has_delete_trigger; /* when they go */
     GraveColumn *columns;
     size_t n_columns, columns_capacity;
     GraveKey *keys;
@@ -64,15 +67,17 @@ typedef struct GraveTable {
 /* A way from a photo's or video's row down to the rows of a table. */
 typedef struct GraveChain {
     SchemaTable root;
-    size_t table;  /* in GravePlan.tables */
-    size_t key;    /* of that table */
-    size_t parent; /* in GravePlan.chains: whose rows the key refers to; SIZE_MAX = the root's */
-    bool names;    /* its rows stay when the root goes, and only forget it */
-    bool to_path;  /* by the root's path, not its id */
-    bool scanned;  /* no index leads to its rows: the whole table is read */
-    bool broken;   /* its statement does not compile */
-    char *sql[2];  /* for one root, for GRAVE_BATCH */
-    Text header;   /* in front of its rows in a grave's content */
+    size_t table;     /* in GravePlan.tables */
+    size_t key;       /* of that table */
+    size_t parent;    /* in GravePlan.chains: whose rows the key refers to; SIZE_MAX = the root's */
+    bool names;       /* its rows stay when the root goes, and only forget it */
+    bool to_path;     /* by the root's path, not its id */
+    bool scanned;     /* no index leads to its rows: the whole table is read */
+    bool has_rowid;   /* the statements give it behind the root's id */
+    bool broken;      /* its statement does not compile */
+    char *sql[2];     /* for one root, for GRAVE_BATCH */
+    char *remove_sql; /* takes one row (?1, its rowid) off the root (?2); NULL = there is none */
+    Text header;      /* in front of its rows in a grave's content */
 } GraveChain;
 
 typedef struct GravePlan {
@@ -86,6 +91,7 @@ typedef struct GravePlan {
     size_t roots[SCHEMA_N_MEDIA]; /* in tables; SIZE_MAX = no such table */
     char *root_sql[SCHEMA_N_MEDIA][2];
     Text root_header[SCHEMA_N_MEDIA];
+    bool direct[SCHEMA_N_MEDIA]; /* remove_sql and a DELETE do all that a cascade would */
 } GravePlan;
 
 /* graveyard-schema.c */
@@ -145,6 +151,11 @@ int grave_summary(const void *content, size_t size, char **ret_json);
 
 int graves_create(State *state); /* a result code */
 
+typedef struct GraveRow {
+    size_t chain;
+    int64_t rowid;
+} GraveRow;
+
 /* One row's, being made or looked at. */
 typedef struct Grave {
     HashNode by_id; /* in WriteGraves.by_id */
@@ -152,9 +163,12 @@ typedef struct Grave {
     char *id;
     char *path;
     int64_t number; /* in the state database; 0 = it is not there (yet) */
+    size_t size;    /* of the content */
     Text content;
-    size_t block; /* the chain whose rows are being added */
-    bool known;   /* file says what was there: */
+    size_t block;   /* the chain whose rows are being added */
+    GraveRow *rows; /* that hang directly on it and have a rowid */
+    size_t n_rows, rows_capacity;
+    bool known; /* file says what was there: */
     StateFile file;
 } Grave;
 
@@ -162,8 +176,8 @@ Grave *grave_free(Grave *grave);
 CLEANUP_DEFINE(Grave *, grave_free)
 
 /* A transaction of graves. durable: it is on the disk when it ends (not under PictoPy.db's lock).
- * False: another process has the database for too long, or it fails. */
-bool graves_begin(State *state, bool durable);
+ */
+int graves_begin(State *state, bool durable); /* a result code */
 bool graves_end(State *state, bool durable);
 void graves_write(State *state, Grave *grave, int64_t now);
 void graves_remove(State *state, int64_t number);
@@ -181,6 +195,7 @@ typedef struct WriteGraves {
     int64_t version; /* PRAGMA data_version when they were read */
     bool current;    /* nobody has committed since: seen in this transaction */
     bool failing;    /* the state database takes none */
+    size_t moved;    /* bytes of contents that this transaction removes or puts back */
     size_t horizon;  /* the first operation whose rows have none */
     Grave **buried;  /* of rows that this transaction removes; owned */
     size_t n_buried, buried_capacity;
@@ -192,6 +207,7 @@ typedef struct WriteGraves {
 int write_graves_prepare(Writer *w, size_t first); /* no lock is held; 0 or -ENOMEM */
 void write_graves_begun(Writer *w);                /* the lock has just been had */
 bool write_grave_is_ready(const Writer *w, const char *id);
+bool write_graves_are_full(const Writer *w); /* the commit would take long */
 int write_bury(Writer *w, SchemaTable table, const char *id);
 int write_graves_flush(Writer *w);  /* before a commit; 0 or STORE_E_BUSY */
 void write_graves_apply(Writer *w); /* behind it, within a transaction of the state database */
@@ -204,6 +220,7 @@ typedef struct GraveRead {
     const GravePlan *plan;
     HashTable *graves; /* Grave.by_id */
     bool in_lock;      /* never pause */
+    bool only_ids;     /* contents are not kept */
     int64_t version;   /* PRAGMA data_version */
     uint64_t since;
 } GraveRead;

@@ -35,7 +35,9 @@ typedef struct Config {
     SyncMode sync_mode;
     bool sync_inherit_ai_tagging;
     bool sync_retag_modified;
-    uint64_t sync_import_grace; /* µs: how long a new not_started folder is left alone */
+    uint64_t sync_import_grace;   /* µs: how long a new not_started folder is left alone */
+    unsigned sync_graveyard_days; /* how long deleted rows are kept; 0 = not */
+    uint64_t sync_graveyard_size; /* bytes: how much of them */
 
     unsigned sync_guard_percent; /* of a root's rows: more than this many … */
     uint64_t sync_guard_files;   /* … and more than these are not removed unconfirmed */

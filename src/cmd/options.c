@@ -13,13 +13,13 @@
 #include "util/array.h"
 #include "util/cleanup.h"
 
-#define STATUS_USAGE       2
 #define STATUS_WRITE_ERROR 2 /* for check too, whose 1 means "differences" */
 
 typedef struct CommandEntry {
     const char *name;
     int (*run)(Command *command);
     bool takes_directories; /* at least one */
+    bool takes_operands;    /* which the command looks at itself */
     bool has_json;
 } CommandEntry;
 
@@ -29,6 +29,7 @@ static const CommandEntry commands[] = {
     {.name = "check", .run = command_check, .has_json = true},
     {.name = "status", .run = command_status, .has_json = true},
     {.name = "confirm", .run = command_confirm, .takes_directories = true},
+    {.name = "graveyard", .run = command_graveyard, .takes_operands = true, .has_json = true},
     {.name = "config", .run = command_config},
 };
 
@@ -47,12 +48,13 @@ static void usage(FILE *to)
         "               exit status 0: healthy, 1: not healthy, 3: not running\n"
         "  confirm DIR...  let removals go on that are held back, because a scan found most\n"
         "               of a folder's photos gone; exit status 1: nothing is held back\n"
+        "  graveyard    what is kept of deleted photos: list, restore PATH, or purge\n"
         "  config       print the effective configuration\n"
         "\n"
         "Options:\n"
         "  -c, --config=FILE            read this configuration file\n"
         "  -s, --set=SECTION.KEY=VALUE  set one value; may be given several times\n"
-        "      --json                   print JSON (check, status)\n"
+        "      --json                   print JSON (check, status, graveyard list)\n"
         "  -h, --help                   show this help\n"
         "  -V, --version                show the version\n"
         "\n"
@@ -65,7 +67,7 @@ static void usage(FILE *to)
 static int see_help(void)
 {
     (void)fputs("Try 'pictopy-sync --help' for more information.\n", stderr);
-    return STATUS_USAGE;
+    return COMMAND_STATUS_USAGE;
 }
 
 static int FORMAT_PRINTF(1, 2) bad_usage(const char *format, ...)
@@ -144,10 +146,10 @@ static const CommandEntry *find_command(const char *name)
 static int check_arguments(const CommandEntry *entry, const Command *command)
 {
     if (command->json && !entry->has_json)
-        return bad_usage("%s: option '--json' is for check and status", entry->name);
+        return bad_usage("%s: option '--json' is for check, status and graveyard", entry->name);
     if (entry->takes_directories && command->n_arguments == 0)
         return bad_usage("%s: missing operand: which directories?", entry->name);
-    if (!entry->takes_directories && command->n_arguments > 0)
+    if (!entry->takes_directories && !entry->takes_operands && command->n_arguments > 0)
         return bad_usage("%s: extra operand '%s'", entry->name, command->arguments[0]);
     return 0;
 }
@@ -163,7 +165,7 @@ static int bad_configuration(int error, Text *errors)
     while ((line = strsep(&rest, "\n")))
         if (*line)
             (void)fprintf(stderr, COMMAND_PROGRAM ": %s\n", line);
-    return STATUS_USAGE;
+    return COMMAND_STATUS_USAGE;
 }
 
 static int run_command(Parsed *parsed, int argc, char *argv[])

@@ -25,13 +25,21 @@
 
 #define READY_MIN   16                 /* rows of a folder: with fewer graves left, more are made */
 #define BATCH_BYTES (INT64_C(4) << 20) /* that are in memory at a time, about */
+#define MOVED_BYTES (1 << 20)          /* in one transaction, about */
 #define TRIM_ROWS   64
 #define READ_TRIES  3
+#define PATIENCE_US (10 * CLOCK_US_PER_SEC)
 
+/* Else rows are only foreseen, so that they can be removed quickly. */
 static bool is_on(const Store *store)
 {
     return store->options.graveyard_days > 0 && !store->options.read_only &&
            store->state.database.handle && !store->state.in_memory;
+}
+
+static bool is_kept(const Writer *w)
+{
+    return is_on(w->store) && !w->graves.failing;
 }
 
 static uint64_t id_hash(const char *id)
@@ -48,6 +56,15 @@ static Grave *find(const Writer *w, const char *id)
             return grave;
     }
     return NULL;
+}
+
+static int by_id_add(Writer *w, Grave *grave)
+{
+    int r = hash_insert(&w->graves.by_id, &grave->by_id, id_hash(grave->id));
+
+    if (r)
+        (void)grave_free(grave);
+    return r;
 }
 
 static Grave *grave_new(SchemaTable table, const char *id)
@@ -203,7 +220,7 @@ static void forget_all(Writer *w)
 {
     State *state = &w->store->state;
     bool any = w->graves.by_id.count > 0;
-    bool open = any && graves_begin(state, false);
+    bool open = any && graves_begin(state, false) == SQLITE_OK;
 
     for (HashNode *node; (node = hash_any(&w->graves.by_id));) {
         Grave *grave = (Grave *)(void *)node;
@@ -261,39 +278,46 @@ static int64_t write_all(Writer *w, Foreseen *foreseen, int64_t now)
             ok &= grave->number != 0;
             bytes += (int64_t)grave->content.length;
             n++;
-            text_done(&grave->content);
         }
     adapt_batch(w->store, bytes, n);
     return ok ? bytes : -1;
 }
 
-/* Writes what was read; those that are kept count as ready, the others are read under the lock. */
-static int write_foreseen(Writer *w, Foreseen *foreseen)
+/* Writes what was read. False: not all of it. */
+static bool keep_foreseen(Writer *w, Foreseen *foreseen)
 {
-    State *state = &w->store->state;
+    Store *store = w->store;
     int64_t bytes;
-    int r = 0;
 
-    if (!graves_begin(state, true))
-        return 0;
+    if (graves_begin(&store->state, true) != SQLITE_OK) {
+        w->graves.failing = store->grave_gave_up;
+        return w->graves.failing;
+    }
+    store->grave_waits = 0;
+    store->grave_gave_up = false;
     bytes = write_all(w, foreseen, time(NULL));
     if (bytes >= 0)
-        make_room(w->store, bytes);
-    if (!graves_end(state, true) || bytes < 0) {
+        make_room(store, bytes);
+    if (!graves_end(&store->state, true) || bytes < 0)
         w->graves.failing = true; /* said by state_check(); the files are gone all the same */
-        return 0;
-    }
-    store_step(w->store, STORE_STEP_BURIED);
-    for (SchemaTable t = 0; t < SCHEMA_N_MEDIA && !r; t++)
-        while (foreseen->n[t] > 0 && !r) {
-            Grave *grave = foreseen->items[t][--foreseen->n[t]];
+    store_step(store, STORE_STEP_BURIED);
+    return true;
+}
 
-            if (grave->number == 0)
+static int foreseen_take(Writer *w, Foreseen *foreseen)
+{
+    int r = 0;
+
+    for (SchemaTable t = 0; t < SCHEMA_N_MEDIA; t++)
+        while (foreseen->n[t] > 0) {
+            Grave *grave = foreseen->items[t][--foreseen->n[t]];
+            bool there = grave->content.length > 0;
+
+            text_done(&grave->content);
+            if (r || !there)
                 (void)grave_free(grave);
-            else if (hash_insert(&w->graves.by_id, &grave->by_id, id_hash(grave->id))) {
-                (void)grave_free(grave);
-                r = error_trace(-ENOMEM);
-            }
+            else
+                r = by_id_add(w, grave);
         }
     return r;
 }
@@ -319,7 +343,7 @@ static int read_foreseen(GraveRead *read, Foreseen *foreseen, int *ret_code)
 /* Foresees and reads in one go; GRAVE_READ_E_AGAIN: somebody wrote meanwhile. */
 static int prepare_once(Writer *w, Foreseen *foreseen, size_t first)
 {
-    GraveRead read = {.store = w->store};
+    GraveRead read = {.store = w->store, .only_ids = !is_kept(w)};
     int code = grave_read_begin(&read);
     int r;
 
@@ -361,16 +385,16 @@ int write_graves_prepare(Writer *w, size_t first)
     int r = GRAVE_READ_E_AGAIN;
 
     w->graves.horizon = SIZE_MAX;
-    if (!is_on(w->store) || !w->store->database.handle || w->store->schema.version < 0 ||
-        !removes_any(w, first))
+    if (!w->store->database.handle || w->store->schema.version < 0 || !removes_any(w, first))
         return 0;
     for (int i = 0; i < READ_TRIES && r == GRAVE_READ_E_AGAIN; i++) {
         CLEANUP(foreseen_done)
         Foreseen foreseen = {.limit = w->store->grave_batch ? w->store->grave_batch : GRAVE_BATCH};
 
         r = prepare_once(w, &foreseen, first);
-        if (!r && (foreseen.n[SCHEMA_IMAGES] > 0 || foreseen.n[SCHEMA_VIDEOS] > 0))
-            r = write_foreseen(w, &foreseen);
+        if (!r && foreseen.n[SCHEMA_IMAGES] + foreseen.n[SCHEMA_VIDEOS] > 0 &&
+            (!is_kept(w) || keep_foreseen(w, &foreseen)))
+            r = foreseen_take(w, &foreseen);
     }
     return r < 0 ? r : 0;
 }
@@ -383,6 +407,7 @@ void write_graves_begun(Writer *w)
     int64_t version;
 
     w->graves.current = false;
+    w->graves.moved = 0;
     if (w->graves.by_id.count > 0 &&
         database_integer(&w->store->database, "PRAGMA data_version", &version) == SQLITE_OK)
         w->graves.current = version == w->graves.version;
@@ -391,7 +416,13 @@ void write_graves_begun(Writer *w)
 /* write_grave_is_ready() - can this row be removed without reading much under the lock? */
 bool write_grave_is_ready(const Writer *w, const char *id)
 {
-    return !is_on(w->store) || w->graves.failing || (w->graves.current && find(w, id));
+    return w->graves.current && find(w, id);
+}
+
+/* write_graves_are_full() - has so much been removed or put back that the commit will take long? */
+bool write_graves_are_full(const Writer *w)
+{
+    return w->graves.moved >= MOVED_BYTES;
 }
 
 static int bury_now(Writer *w, Grave *grave)
@@ -410,7 +441,39 @@ static int bury_now(Writer *w, Grave *grave)
     return r > 0 ? write_check(w, code) : r;
 }
 
-/* The grave of a row that goes now is settled: it is no longer to be found by the row's id. */
+#define DELETE_SQL(table) "DELETE FROM " table " WHERE id = ?1"
+static const char *const delete_sql[] = SCHEMA_BOTH(DELETE_SQL);
+
+/* Removes a row without a search for what hangs on it, which is known: see root_is_direct(). */
+static int remove_direct(Writer *w, const GravePlan *plan, const Grave *grave)
+{
+    sqlite3 *handle = w->store->database.handle;
+    int r = 0;
+
+    for (size_t i = 0; i < grave->n_rows && !r; i++) {
+        const GraveChain *chain = &plan->chains[grave->rows[i].chain];
+
+        if (!chain->to_path)
+            r = write_sql(w, chain->remove_sql, "is", grave->rows[i].rowid, grave->id);
+    }
+    if (r)
+        return r;
+    /* As in write-folders.c: for this statement alone. */
+    (void)sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
+    r = write_sql(w, delete_sql[grave->table], "s", grave->id);
+    (void)sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
+    return r;
+}
+
+static int remove_known(Writer *w, const Grave *grave)
+{
+    const GravePlan *plan;
+    int r = write_check(w, grave_plan(w->store, &plan));
+
+    return r || !plan->direct[grave->table] ? r : remove_direct(w, plan, grave);
+}
+
+/* The grave of a row that goes now is no longer to be found by the row's id. */
 static int settle(Writer *w, Grave *grave)
 {
     WriteGraves *graves = &w->graves;
@@ -420,26 +483,28 @@ static int settle(Writer *w, Grave *grave)
         return error_trace(-ENOMEM);
     }
     graves->buried[graves->n_buried++] = grave;
-    return 0;
+    graves->moved += grave->size;
+    return remove_known(w, grave);
 }
 
 /*
  * write_bury() - keeps a row, with all that hangs on it, that is about to be deleted
  *
  * Where it was not foreseen it is read now, and written to the state database before the commit.
+ * Where it was, the row may be gone afterwards; else the caller's DELETE takes it with its cascade.
  */
 int write_bury(Writer *w, SchemaTable table, const char *id)
 {
     Grave *grave;
     int r;
 
-    if (!is_on(w->store) || w->graves.failing)
-        return 0;
     grave = find(w, id);
     if (grave && w->graves.current) {
         hash_remove(&w->graves.by_id, &grave->by_id);
         return settle(w, grave);
     }
+    if (!is_kept(w))
+        return 0;
     grave = grave_new(table, id);
     if (!grave)
         return error_trace(-ENOMEM);
@@ -461,16 +526,37 @@ void write_graves_undo(Writer *w, size_t n_buried, size_t n_exhumed)
         Grave *grave = graves->buried[--graves->n_buried];
 
         /* In the state database: it may still be needed, or is taken back at the end. */
-        if (grave->number == 0 || hash_insert(&graves->by_id, &grave->by_id, id_hash(grave->id)))
+        if (grave->number == 0)
             (void)grave_free(grave);
+        else
+            (void)by_id_add(w, grave);
     }
+}
+
+/* Another process has the state database. The rows must not go yet; but a program that never lets
+ * go of it must not keep PictoPy.db from being true for ever. */
+static int wait_for_state(Store *store)
+{
+    uint64_t now = clock_now();
+
+    if (store->grave_waits == 0)
+        store->grave_waits = now;
+    if (now - store->grave_waits < PATIENCE_US)
+        return store_fail_text(store, STORE_E_BUSY,
+                               "cannot be written: the state database is in"
+                               " use by another program");
+    if (!store->grave_gave_up)
+        log_warning("The state database is in use by another program for too long; what is deleted"
+                    " now is not kept, continuing");
+    store->grave_gave_up = true;
+    return 0;
 }
 
 /*
  * write_graves_flush() - right before a commit: writes the graves that were made under the lock
  *
- * Returns STORE_E_BUSY when another process has the state database: the rows must not go yet. If it
- * fails for good they go all the same, as the files are gone: that is said, once.
+ * Returns STORE_E_BUSY when another process has the state database. If it fails for good the rows
+ * go all the same, as the files are gone: that is said, once.
  */
 int write_graves_flush(Writer *w)
 {
@@ -479,14 +565,16 @@ int write_graves_flush(Writer *w)
 
     for (size_t i = 0; i < w->graves.n_buried; i++) {
         Grave *grave = w->graves.buried[i];
+        int code;
 
-        if (grave->number != 0)
+        if (grave->number != 0 || !is_kept(w))
             continue;
-        if (!open && !graves_begin(state, false))
-            return sqlite3_errcode(state->database.handle) == SQLITE_BUSY
-                       ? store_fail_text(w->store, STORE_E_BUSY, "the state database is locked")
-                       : 0;
+        code = open ? SQLITE_OK : graves_begin(state, false);
+        if (code != SQLITE_OK)
+            return code == SQLITE_BUSY ? wait_for_state(w->store) : 0;
         open = true;
+        w->store->grave_waits = 0;
+        w->store->grave_gave_up = false;
         graves_write(state, grave, time(NULL));
         if (w->store->grave_bytes >= 0)
             w->store->grave_bytes += (int64_t)grave->content.length;
@@ -508,10 +596,13 @@ void write_graves_apply(Writer *w)
     if (graves->n_exhumed > 0)
         w->store->grave_bytes = -1;
     w->store->counters.exhumed += graves->n_exhumed;
-    w->store->counters.buried += graves->n_buried;
     graves->n_exhumed = 0;
-    while (graves->n_buried > 0)
-        (void)grave_free(graves->buried[--graves->n_buried]);
+    while (graves->n_buried > 0) {
+        Grave *grave = graves->buried[--graves->n_buried];
+
+        w->store->counters.buried += grave->number != 0;
+        (void)grave_free(grave);
+    }
 }
 
 /* write_graves_done() - at the end of a call */

@@ -654,6 +654,7 @@ int write_exhume_grave(Writer *w, int64_t number, const WriteRow *facts)
         return r;
     if (!graves_read_content(&w->store->state, number, &content))
         return write_fail(w, "what was kept of it cannot be read");
+    w->graves.moved += content.length;
     grave_reader_init(&e.reader, content.data, content.length);
     r = write_sql(w, "SAVEPOINT grave", "");
     if (r)

@@ -36,6 +36,7 @@ GravePlan *grave_plan_free(GravePlan *plan)
     for (size_t i = 0; i < plan->n_chains; i++) {
         for (size_t many = 0; many < 2; many++)
             free(plan->chains[i].sql[many]);
+        free(plan->chains[i].remove_sql);
         text_done(&plan->chains[i].header);
     }
     for (SchemaTable t = 0; t < SCHEMA_N_MEDIA; t++) {
@@ -250,6 +251,8 @@ static int chain_sql(const GravePlan *plan, size_t i, bool many, const char *con
     text_append(&sql, "SELECT ");
     put_name(&sql, top_has_id(&top) ? "t1" : "r", top_has_id(&top) ? top.from[0] : "id");
     put_alias(alias, depth);
+    if (chain->has_rowid)
+        text_append(&sql, ", t1.rowid");
     for (size_t j = 0; j < n; j++) {
         text_append(&sql, ", ");
         put_name(&sql, alias, names[j]);
@@ -275,6 +278,66 @@ static bool chain_is_scanned(const GravePlan *plan, const GraveChain *chain)
            column != table->rowid_column && !table->columns[column].indexed;
 }
 
+/* One row, found by its rowid, is taken off the root. Both are asked for: a trigger may have
+ * removed the row, and another one have got its number. */
+static int chain_remove_sql(const GravePlan *plan, const GraveChain *chain, char **ret_sql)
+{
+    const GraveKey *key = chain_key(plan, chain);
+    const char *name = plan->tables[chain->table].name;
+    Text sql = {0};
+
+    put_name(&sql, "", name);
+    if (chain->names) {
+        text_append(&sql, " SET ");
+        put_name(&sql, "", key->from[0]);
+        text_append(&sql, " = NULL");
+    }
+    text_append(&sql, " WHERE rowid = ?1 AND ");
+    put_name(&sql, "", key->from[0]);
+    text_append(&sql, " = ?2");
+    if (sql.failed)
+        return SQLITE_NOMEM;
+    *ret_sql = NULL;
+    if (asprintf(ret_sql, "%s%s", chain->names ? "UPDATE " : "DELETE FROM ", sql.data) < 0)
+        *ret_sql = NULL;
+    text_done(&sql);
+    return *ret_sql ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+/* Is a key's every row among those that are read, and can be removed as its ON DELETE does it? */
+static bool key_is_direct(const GraveTable *table, const GraveKey *key)
+{
+    if (key->number < 0)
+        return true; /* no key: nothing happens */
+    if (!top_has_id(key) || !table->has_rowid || key->to_default ||
+        key->action == GRAVE_ACTION_OTHER)
+        return false;
+    return key->action == GRAVE_ACTION_CASCADE ? !table->has_delete_trigger : !table->has_trigger;
+}
+
+/*
+ * For each photo that goes SQLite looks for rows that refer to it, and PictoPy has no index on
+ * faces.image_id and some others: that is a scan of all faces under the lock, 100 ms and more in a
+ * large library, for each photo. The rows have just been read for the grave, so they can be removed
+ * one by one, and then there is nothing left that a cascade would find. What hangs on these rows in
+ * turn is still SQLite's to remove. Only where the keys are as simple as PictoPy's are, and no
+ * trigger could put back what was removed.
+ */
+static bool root_is_direct(const GravePlan *plan, SchemaTable root)
+{
+    if (plan->n_chains == CHAINS_MAX || plan->tables[plan->roots[root]].has_delete_trigger)
+        return false;
+    for (size_t t = 0; t < plan->n_tables; t++)
+        for (size_t k = 0; k < plan->tables[t].n_keys; k++) {
+            const GraveTable *table = &plan->tables[t];
+
+            if (same_name(table->keys[k].parent, root_names[root]) &&
+                (!key_is_direct(table, &table->keys[k]) || table_is_own(plan, t)))
+                return false;
+        }
+    return true;
+}
+
 static char chain_kind(const GraveChain *chain)
 {
     if (!chain->names)
@@ -290,6 +353,9 @@ static int chain_finish(GravePlan *plan, size_t i)
     int code = chain_columns(plan, chain, &names, &n);
 
     chain->scanned = chain_is_scanned(plan, chain);
+    chain->has_rowid = chain->parent == SIZE_MAX && plan->tables[chain->table].has_rowid;
+    if (chain->has_rowid && code == SQLITE_OK)
+        code = chain_remove_sql(plan, chain, &chain->remove_sql);
     for (size_t many = 0; many < 2 && code == SQLITE_OK; many++)
         code = chain_sql(plan, i, many != 0, names, n, &chain->sql[many]);
     if (code == SQLITE_OK)
@@ -324,6 +390,7 @@ static int root_finish(GravePlan *plan, SchemaTable root)
     }
     grave_put_header(&plan->root_header[root], GRAVE_BLOCK_ROOT, root_names[root], names,
                      table->n_columns);
+    plan->direct[root] = root_is_direct(plan, root);
     return plan->root_header[root].failed ? SQLITE_NOMEM : SQLITE_OK;
 }
 

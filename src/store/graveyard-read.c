@@ -12,13 +12,14 @@
 
 #include "store/core.h"
 #include "store/grave.h"
+#include "util/array.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
 
 #define READ_US      (15 * CLOCK_US_PER_MS)
 #define READ_WAIT_US (100 * CLOCK_US_PER_MS)
-#define READ_WINDOW  4096 /* rowids */
+#define READ_WINDOW  1024 /* rowids */
 
 #define GRAVE_E_CODE 2 /* *ret_code says what */
 
@@ -90,6 +91,7 @@ Grave *grave_free(Grave *grave)
     if (!grave)
         return NULL;
     text_done(&grave->content);
+    free(grave->rows);
     free(grave->id);
     free(grave->path);
     free(grave);
@@ -109,8 +111,11 @@ static Grave *read_find(const GraveRead *read, const char *id)
     return NULL;
 }
 
-static void take_row(Grave *grave, size_t block, const Text *header, sqlite3_stmt *s, int first)
+static void take_row(const GraveRead *read, Grave *grave, size_t block, const Text *header,
+                     sqlite3_stmt *s, int first)
 {
+    if (read->only_ids)
+        return;
     if (grave->block != block) {
         if (grave->block != SIZE_MAX)
             grave_put_end(&grave->content);
@@ -141,7 +146,7 @@ static int take_root(GraveRead *read, Grave *grave, sqlite3_stmt *s)
         state_read_file(&read->store->state, statement_text(s, 2), grave->id, &grave->file);
     grave_put_begin(&grave->content);
     grave->block = SIZE_MAX;
-    take_row(grave, SIZE_MAX - 1, &read->plan->root_header[grave->table], s, 3);
+    take_row(read, grave, SIZE_MAX - 1, &read->plan->root_header[grave->table], s, 3);
     return 0;
 }
 
@@ -171,6 +176,26 @@ static int read_roots(GraveRead *read, Grave **graves, size_t n, int *ret_code)
 
 /* ---- chains ---- */
 
+static int note_rowid(Grave *grave, size_t chain, int64_t rowid)
+{
+    if (ARRAY_RESERVE(grave->rows, grave->rows_capacity, grave->n_rows + 1))
+        return SQLITE_NOMEM;
+    grave->rows[grave->n_rows++] = (GraveRow){.chain = chain, .rowid = rowid};
+    return SQLITE_OK;
+}
+
+static int take_chain(GraveRead *read, size_t block, sqlite3_stmt *s)
+{
+    const GraveChain *chain = &read->plan->chains[block];
+    const char *id = statement_text(s, 0);
+    Grave *grave = id ? read_find(read, id) : NULL;
+
+    if (!grave || grave->content.length == 0)
+        return SQLITE_OK;
+    take_row(read, grave, block, &chain->header, s, chain->has_rowid ? 2 : 1);
+    return chain->has_rowid ? note_rowid(grave, block, sqlite3_column_int64(s, 1)) : SQLITE_OK;
+}
+
 /* Takes the rows of a chain; of a table that is scanned, those from first to last. */
 static int read_window(GraveRead *read, const GraveChain *chain, Grave **graves, size_t n,
                        int64_t first, int64_t last)
@@ -187,13 +212,8 @@ static int read_window(GraveRead *read, const GraveChain *chain, Grave **graves,
         (void)sqlite3_bind_int64(s, bounds, first);
         (void)sqlite3_bind_int64(s, bounds + 1, last);
     }
-    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
-        const char *id = statement_text(s, 0);
-        Grave *grave = id ? read_find(read, id) : NULL;
-
-        if (grave && grave->content.length > 0)
-            take_row(grave, block, &chain->header, s, 1);
-    }
+    while (code == SQLITE_OK && (code = sqlite3_step(s)) == SQLITE_ROW)
+        code = take_chain(read, block, s);
     return code;
 }
 
@@ -281,6 +301,7 @@ int grave_read_rows(GraveRead *read, Grave **graves, size_t n, int *ret_code)
     for (size_t i = 0; i < n && !r; i++) {
         if (graves[i]->content.length > 0)
             grave_put_end(&graves[i]->content);
+        graves[i]->size = graves[i]->content.length;
         if (graves[i]->content.failed)
             r = error_trace(-ENOMEM);
     }

@@ -148,6 +148,7 @@ static int take_key(GravePlan *plan, sqlite3_stmt *s)
                       key_action((const char *)sqlite3_column_text(s, 6)));
     if (!key)
         return SQLITE_NOMEM;
+    key->to_default |= same_name((const char *)sqlite3_column_text(s, 6), "SET DEFAULT");
     if (key->n == GRAVE_KEY_MAX) {
         key->parent = ""; /* leads nowhere */
         return SQLITE_OK;
@@ -161,6 +162,18 @@ static int take_key(GravePlan *plan, sqlite3_stmt *s)
     if (!key->to[key->n])
         key->parent = "";
     key->n++;
+    return SQLITE_OK;
+}
+
+/* Whether the word is its event or in its body is not asked: when in doubt it acts. */
+static int take_trigger(GravePlan *plan, sqlite3_stmt *s)
+{
+    size_t i = grave_find_table(plan, (const char *)sqlite3_column_text(s, 0));
+
+    if (i == SIZE_MAX)
+        return SQLITE_OK;
+    plan->tables[i].has_trigger = true;
+    plan->tables[i].has_delete_trigger |= statement_true(s, 1);
     return SQLITE_OK;
 }
 
@@ -224,5 +237,10 @@ int grave_read_schema(Store *store, GravePlan *plan)
                         " k.on_delete " FROM_TABLES ", pragma_foreign_key_list(t.name) AS k"
                         " WHERE " WHERE_TABLES " ORDER BY t.name, k.id, k.seq",
                         take_key);
+    if (code == SQLITE_OK)
+        code = read_all(store, plan,
+                        "SELECT tbl_name, sql LIKE '%delete%' FROM sqlite_schema"
+                        " WHERE type = 'trigger'",
+                        take_trigger);
     return code == SQLITE_OK ? add_album_cover(store, plan) : code;
 }

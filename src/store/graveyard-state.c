@@ -46,25 +46,33 @@ int graves_create(State *state)
 /* A PRAGMA of this kind acts when it is compiled, so it is compiled each time. */
 static void set_synchronous(State *state, const char *sql)
 {
-    if (state->database.handle)
-        (void)sqlite3_exec(state->database.handle, sql, NULL, NULL, NULL);
+    (void)sqlite3_exec(state->database.handle, sql, NULL, NULL, NULL);
 }
 
-/* graves_begin() - begins a transaction; with durable, its end waits for the disk. False: it could
- * not be begun, and there is nothing to end */
-bool graves_begin(State *state, bool durable)
+/*
+ * graves_begin() - begins a transaction
+ * @durable: its end waits for the disk, and its begin for another process
+ *
+ * Returns SQLITE_OK, or the code of what prevents it: then there is nothing to end.
+ */
+int graves_begin(State *state, bool durable)
 {
+    int code;
+
+    if (!state->database.handle)
+        return SQLITE_MISUSE;
     if (durable)
         set_synchronous(state, "PRAGMA synchronous = FULL");
     if (durable)
         state_write_begin(state);
     else
         state_write_begin_soon(state);
-    if (state->database.handle && !sqlite3_get_autocommit(state->database.handle))
-        return true;
+    if (!sqlite3_get_autocommit(state->database.handle))
+        return SQLITE_OK;
+    code = sqlite3_errcode(state->database.handle) & 0xff;
     if (durable)
         set_synchronous(state, "PRAGMA synchronous = NORMAL");
-    return false;
+    return code == SQLITE_OK ? SQLITE_ERROR : code;
 }
 
 /* graves_end() - commits; false: nothing was written */

@@ -52,15 +52,14 @@ static int ready(Store *store)
 }
 
 /* Its own words, not PictoPy.db's. */
-static int state_fail(Store *store)
+static int state_fail(Store *store, int code)
 {
-    State *state = &store->state;
-    int code = sqlite3_errcode(state->database.handle);
+    const State *state = &store->state;
 
     text_clear(&store->error);
     text_printf(&store->error, "%s: %s", state->path ? state->path : "the state database",
-                sqlite3_errmsg(state->database.handle));
-    return code == SQLITE_BUSY ? STORE_E_BUSY : STORE_E_UNAVAILABLE;
+                sqlite3_errstr(code));
+    return (code & 0xff) == SQLITE_BUSY ? STORE_E_BUSY : STORE_E_UNAVAILABLE;
 }
 
 /* ---- list ---- */
@@ -101,7 +100,7 @@ static int list_page(Store *store, Page *page, int (*report)(void *owner, const 
                                 &s);
 
     page->n = 0;
-    if (code == SQLITE_ERROR) /* opened for reading only, before the table was made */
+    if ((code & 0xff) == SQLITE_ERROR) /* opened for reading only, before the table was made */
         return 0;
     if (code == SQLITE_OK)
         (void)sqlite3_bind_int64(s, 1, page->number);
@@ -118,7 +117,7 @@ static int list_page(Store *store, Page *page, int (*report)(void *owner, const 
             return r;
         code = SQLITE_OK;
     }
-    return code == SQLITE_DONE ? 0 : state_fail(store);
+    return code == SQLITE_DONE ? 0 : state_fail(store, code);
 }
 
 /* store_graveyard_list() - what is kept, the oldest first */
@@ -137,26 +136,23 @@ int store_graveyard_list(Store *store, int (*report)(void *owner, const StoreGra
 
 /* ---- purge ---- */
 
-/* Removes some and adds their number; true: there are more. A result of 0 or STORE_E_… */
+/* Removes some and adds their number; *ret_more: there are more. 0 or STORE_E_… */
 static int purge_some(Store *store, uint64_t *count, bool *ret_more)
 {
     State *state = &store->state;
-    int code;
+    int code = graves_begin(state, true);
+    int n;
 
-    if (!graves_begin(state, true))
-        return state_fail(store);
+    if (code != SQLITE_OK)
+        return state_fail(store, code);
     code = database_run(&state->database,
                         "DELETE FROM graves WHERE number IN (SELECT number FROM graves LIMIT 64)");
-    *ret_more = code == SQLITE_OK && sqlite3_changes(state->database.handle) == 64;
-    if (code == SQLITE_OK)
-        *count += (uint64_t)sqlite3_changes(state->database.handle);
-    if (code != SQLITE_OK) {
-        int r = state_fail(store);
-
-        (void)graves_end(state, true);
-        return r;
-    }
-    return graves_end(state, true) ? 0 : state_fail(store);
+    n = code == SQLITE_OK ? sqlite3_changes(state->database.handle) : 0;
+    if (!graves_end(state, true) && code == SQLITE_OK)
+        code = SQLITE_IOERR;
+    *ret_more = n == 64;
+    *count += (uint64_t)n;
+    return code == SQLITE_OK ? 0 : state_fail(store, code);
 }
 
 /* What was deleted is still in the file's free pages. To write the file anew needs it for longer
@@ -199,7 +195,7 @@ static bool sweep_bounds(Store *store)
     int64_t limit = days > 0 ? (int64_t)store->options.graveyard_size : 0;
     bool more;
 
-    if (!graves_begin(state, false))
+    if (graves_begin(state, false) != SQLITE_OK)
         return false;
     more = graves_expire(state, days > 0 ? time(NULL) - days * GRAVE_DAY_S : INT64_MAX, SWEEP_ROWS);
     store->grave_bytes = graves_bytes(state);
@@ -291,7 +287,7 @@ static void seen_remove(Store *store, const Seen *seen)
     for (size_t i = 0; i < seen->ids.count; i++) {
         if (seen->numbers[i] == 0)
             continue;
-        if (!open && !graves_begin(&store->state, false))
+        if (!open && graves_begin(&store->state, false) != SQLITE_OK)
             return;
         open = true;
         graves_remove(&store->state, seen->numbers[i]);

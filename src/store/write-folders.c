@@ -229,7 +229,8 @@ static int remove_media(Writer *w, SchemaTable table, const char *first, const c
             return r;
         for (size_t i = 0; i < threes.count && !r; i += 3) {
             if (!whole && *ret_any &&
-                (write_time_is_up(w, REMOVE_US) || !write_grave_is_ready(w, threes.items[i])))
+                (write_time_is_up(w, REMOVE_US) || write_graves_are_full(w) ||
+                 !write_grave_is_ready(w, threes.items[i])))
                 return WRITE_E_PARTIAL;
             r = write_remove_row(w, table, threes.items[i], threes.items[i + 1],
                                  threes.items[i + 2]);

@@ -343,7 +343,7 @@ static bool transaction_is_full(const Writer *w, const WriteRun *run)
 {
     bool is_move = run->op->kind == STORE_OP_FOLDER_MOVE;
 
-    return w->open && (is_move || write_time_is_up(w, WRITE_US));
+    return w->open && (is_move || write_time_is_up(w, WRITE_US) || write_graves_are_full(w));
 }
 
 /* Runs operations from *at on until the transaction is full; *at is where to go on. */

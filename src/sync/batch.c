@@ -224,7 +224,7 @@ static void publish(Engine *engine, const StoreOp *op)
         return;
     }
     log_event(LOG_LEVEL_INFO, words[kind].event, op->folder_id, shown(op), "%s %s%s%s",
-              words[kind].verb,
+              op->restored ? "restored" : words[kind].verb,
               from   ? from
               : path ? path
                      : "",

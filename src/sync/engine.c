@@ -232,6 +232,8 @@ static int create_store(Engine *engine)
         .thumbnails_directory = config->thumbnails_directory,
         .state_directory = config->state_directory,
         .inherit_ai_tagging = config->sync_inherit_ai_tagging,
+        .graveyard_days = config->sync_graveyard_days,
+        .graveyard_size = config->sync_graveyard_size,
     };
     int r = store_create(&options, &engine->store);
 

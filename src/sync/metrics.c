@@ -201,6 +201,9 @@ static const Metric metrics[] = {
             "Photos whose pixels changed, so that PictoPy's AI has to look again."),
     COUNTER("own_writes", "own_writes_total", NULL, engine.own_writes,
             "Files that PictoPy itself modified, as its ledger says."),
+    COUNTER("rows_buried", "graveyard_rows_total", "result=\"buried\"", store.buried,
+            "Deleted rows that were kept, and those that came back."),
+    COUNTER("rows_exhumed", "graveyard_rows_total", "result=\"exhumed\"", store.exhumed, NULL),
 
     GAUGE("running", "watcher_running", NULL, now.running, "1 while the watcher runs, else 0."),
     GAUGE("ready", "ready", NULL, now.ready,

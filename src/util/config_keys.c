@@ -59,6 +59,10 @@ const ConfigKey config_keys[] = {
      FIELD(sync_guard_percent), .minimum = 0, .maximum = 100, .live = true},
     {"sync.guard_files", &config_type_number, "100",
      FIELD(sync_guard_files), .minimum = 0, .maximum = UINT64_C(4000000000), .live = true},
+    {"sync.graveyard_days", &config_type_unsigned, "30",
+     FIELD(sync_graveyard_days), .minimum = 0, .maximum = 36500},
+    {"sync.graveyard_size", &config_type_size, "256M",
+     FIELD(sync_graveyard_size), .minimum = 0, .maximum = KIB * KIB * KIB * KIB},
 
     {"watch.settle", &config_type_duration, "200ms",
      FIELD(watch_settle), .minimum = 0, .maximum = HOUR, .live = true},

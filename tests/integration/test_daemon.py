@@ -801,8 +801,8 @@ def test_help_and_version(library):
     (["check", "--", "--json"], "check: extra operand '--json'"),
     (["status", "a", "b"], "status: extra operand 'a'"),
     (["init"], "init: missing operand: which directories?"),
-    (["config", "--json"], "config: option '--json' is for check and status"),
-    (["--json"], "run: option '--json' is for check and status"),
+    (["config", "--json"], "config: option '--json' is for check, status and graveyard"),
+    (["--json"], "run: option '--json' is for check, status and graveyard"),
 ])
 def test_wrong_usage(library, words, message):
     result = program(library(roots=()), *words)
