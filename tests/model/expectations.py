@@ -1,0 +1,244 @@
+"""What the model expects of rows, and how expectations follow files about.
+
+An id belongs to an entry of the tree (a name), since every name of a file has a row of its own.
+Between two checkpoints (a *burst*) nobody knows how much of what happened the daemon has already
+looked at. So each entry expects a *set*: ids that its row may have, NEW (an id that was never seen
+before) and NONE (no row: what is under this name has never been a photo). One id alone in the set
+is a strict promise. At a checkpoint the set collapses to what was found.
+
+What is promised, whatever the timing:
+
+- Every rename inside the library keeps the id of a file and of a directory, also of all below it,
+  through any number of renames, over other photos (the mover's id wins) and exchanges.
+- Overwritten in place, appended to, cut, touched: the id of the path stays.
+- A file that had no row (from outside, or under a name that is no photo's) and is renamed over a
+  photo takes over the row of the path: save by rename.
+- A copy, a new file, a hard link: a new id.
+
+Where the design allows more than one, and why:
+
+- A name that is removed and made again within a burst: the daemon may have seen the gap, or not.
+  The old id may stay at the name (`dead`), if nothing else owns it.
+- A file that leaves the library (or takes a name that is no photo's) and comes back within a burst:
+  likewise. After a checkpoint its row is gone; whether the old id returns is the rule `returns`.
+- A hard link made and the first name removed within a burst: the link may inherit (same inode).
+- Moved through a directory that is not watched yet (made or moved in within the same burst) *and*
+  edited within the same burst: there is no cookie, and size and mtime differ. Either alone keeps
+  the id.
+- A file made with the size and mtime (cp -p) of one that died in the burst may have been given the
+  dead one's inode number: then nothing tells the two apart.
+- Two symlinks to one photo, of which one is renamed over the other.
+- After a *blind* burst (the daemon was killed or stopped, the queue overflowed, watches ran out,
+  the volume was away) there are no cookies. What is left is the inode with its size and mtime: a
+  file that was not edited keeps its id wherever it is. Edited and moved: the id may be lost, or
+  stay at the old name if a file is there. Directories' own ids: the rule `blind_directories`. One of
+  several hard links may get another one's id.
+- A file rewritten with its size and mtime restored in a blind burst is not seen.
+"""
+
+import collections
+
+import names
+from rules import Rules
+from tree import NEW, NONE, TOKENS, Link, Tree
+
+
+def kind_of(entry):
+    return "d" if entry.is_directory() else "f"
+
+
+class Expectations(Tree):
+    def __init__(self, rules=None):
+        super().__init__()
+        self.rules = rules or Rules()
+        for root in names.ROOTS:
+            self.tops[root].expect = {NEW}
+        self.targets = {}     # what symlinks point to, by number
+        self.seen = set()     # every id that ever was
+        self.times = 0        # mtime tokens given out
+        self.mounted = True
+        self.parallel = False
+        self.begin_burst()
+
+    def begin_burst(self):
+        self.blind = False
+        self.volume_was_away = not self.mounted
+        self.dead = {kind: collections.defaultdict(set) for kind in "fd"}  # path -> ids
+        self.dead_stamps = collections.defaultdict(set)                    # stamp -> ids
+        self.places = collections.defaultdict(set)                         # id -> paths, this burst
+        self.moved = set()                                                 # ids, this burst
+        self.base = {"f": {}, "d": {}}                                     # path -> id at its start
+        for path, entry in self.walk():
+            for key in entry.ids():
+                self.base[kind_of(entry)][path] = key
+            if entry.is_directory():
+                entry.node.fresh = False
+                entry.node.carried = set()
+            elif entry.inode():
+                self._calm(entry.inode())
+
+    @staticmethod
+    def _calm(inode):
+        inode.former |= inode.carried
+        inode.carried = set()
+        inode.unpaired = inode.hidden = False
+
+    # -- looking --
+
+    def reachable(self, *paths):
+        return self.mounted or not any(p.split("/")[0] == names.VOLUME for p in paths)
+
+    def shown(self, path, entry):
+        if entry.is_directory():
+            return names.directory_is_shown(path)
+        if isinstance(entry.node, Link) and entry.node.target is None and not entry.node.dangling:
+            return False  # it leads to a directory
+        return names.photo_is_shown(path)
+
+    def _watched(self, directory):
+        if not names.directory_is_shown(directory):
+            return False
+        path = ""
+        for part in directory.split("/"):
+            path = f"{path}/{part}" if path else part
+            if self.lookup(path).node.fresh:
+                return False
+        return True
+
+    def _now(self):
+        self.times += 1
+        return f"t{self.times}"
+
+    # -- ids that come and go --
+
+    def _lose(self, entry, path):
+        """The row of this name has no file any more; its ids may turn up where the rules say."""
+        ids = entry.ids()
+        inode = entry.inode()
+        entry.expect = None
+        if entry.is_directory():
+            entry.node.carried |= ids
+        if inode:
+            inode.carried |= ids
+            if inode.row_stamp:
+                self.dead_stamps[inode.row_stamp] |= ids
+            for other in inode.entries:
+                if other.expect and NEW in other.expect:
+                    other.expect |= ids
+        self._release(ids, path, kind_of(entry))
+
+    def _release(self, ids, path, kind):
+        for key in ids:
+            for place in self.places[key] | {path}:
+                self.dead[kind][place].add(key)
+                there = self.lookup(place)
+                if there and there.expect and NEW in there.expect and kind_of(there) == kind:
+                    there.expect.add(key)
+
+    def _arrive(self, entry, path):
+        """What a name expects that had no row until now."""
+        dead = self.dead[kind_of(entry)][path]
+        if entry.is_directory():
+            entry.node.fresh = True
+            return {NEW} | dead | entry.node.carried
+        inode = entry.inode()
+        expect = {NEW if entry.decodes() else NONE} | dead
+        if inode is None:
+            return expect
+        returned = inode.carried
+        if self.rules.returns == "must" and inode.former and not inode.modified:
+            return set(inode.former)
+        if self.rules.returns == "may":
+            returned = returned | inode.former
+        return expect | returned | self.dead_stamps[inode.stamp()]
+
+    def _loosen(self, entry, path):
+        if entry.expect:
+            ids = entry.ids()
+            entry.expect.add(NEW)
+            self._release(ids, path, "f")
+
+    def _modify(self, inode):
+        inode.modified = True
+        inode.unseen = inode.hidden = False
+        inode.linked = len(inode.entries) > 1 and self.rules.tolerates("hard-link-edits")
+        for entry in inode.entries:
+            if entry.expect and NONE in entry.expect and inode.content is not None:
+                entry.expect = entry.expect - {NONE} | {NEW}
+            if entry.expect and inode.unpaired:
+                self._loosen(entry, self.path_of(entry))
+
+    def _relocate(self, entry, old, new, paired):
+        was, shown = entry.expect is not None, self.shown(new, entry)
+        if was and shown:
+            for key in entry.ids():
+                self.places[key] |= {old, new}
+                self.moved.add(key)
+            if entry.expect & TOKENS:  # as if made here: a row may be left under this name
+                entry.expect |= self.dead[kind_of(entry)][new]
+            inode = entry.inode()
+            if inode and not paired:
+                inode.unpaired = True
+                if inode.modified:
+                    self._loosen(entry, new)
+        elif was:
+            self._lose(entry, old)
+        elif shown:
+            entry.expect = self._arrive(entry, new)
+
+    def _move_dead(self, old, new):
+        """Rows that nobody has seen dying move along with their directory's."""
+        for dead in self.dead.values():
+            for path in [p for p in dead if names.is_below(p, old)]:
+                dead[new + path[len(old):]] |= dead[path]
+                for key in dead[path]:
+                    self.places[key].add(new + path[len(old):])
+
+    # -- a checkpoint --
+
+    def allowed(self, path, entry):
+        """The expectation of an entry, with what a blind burst takes away from it."""
+        if not self.blind:
+            return entry.expect
+        kind = kind_of(entry)
+        base = {self.base[kind][path]} if path in self.base[kind] else set()
+        if kind == "d":
+            if self.rules.blind_directories == "must" or self._stayed(entry, base):
+                return entry.expect
+            return entry.expect | {NEW} | base
+        inode = entry.inode()
+        if inode is None or inode.modified:
+            return entry.expect if self._stayed(entry, base) else entry.expect | {NEW} | base
+        if len(inode.entries) == 1 and not inode.carried:
+            return entry.expect
+        return entry.expect | {NEW} | base | inode.carried | {
+            key for other in inode.entries for key in other.ids()}
+
+    def _stayed(self, entry, base):
+        return entry.expect == base and not base & self.moved
+
+    def collapse(self, found):
+        """found(path, entry): the id in the database, None without a row."""
+        for path, entry in self.walk():
+            if entry.expect is None or not self.reachable(path):
+                continue
+            key = found(path, entry)
+            entry.expect = {NONE} if key is None else {key}
+            self.seen.add(key)
+        for _, entry in self.walk():
+            inode = entry.inode()
+            if inode is None or isinstance(entry.node, Link):
+                continue
+            inode.unseen |= inode.hidden and self.blind
+            if inode.content is not None and any(e.expect for e in inode.entries):
+                inode.row_stamp, inode.modified = inode.stamp(), False
+        self.begin_burst()
+
+    def pretend(self):
+        """A checkpoint without a daemon, for making up sequences."""
+        def found(_path, entry):
+            ids = sorted(entry.ids())
+            if ids:
+                return ids[0]
+            return f"id{len(self.seen)}" if NEW in entry.expect else None
+        self.collapse(found)
