@@ -184,10 +184,13 @@ typedef enum StoreOpKind {
     STORE_OP_FOLDER_REMOVE, /* path: the folder row and everything below, with thumbnails */
     STORE_OP_MEDIA_ADD,     /* path, kind, metadata, …, thumbnail: insert; where a row has come to
                                this path meanwhile, update that row instead */
-    STORE_OP_MEDIA_UPDATE,  /* id, …: metadata and, when thumbnail_fd >= 0, a new thumbnail */
-    STORE_OP_MEDIA_MOVE,    /* id, new_path: also metadata.name and .file_location,
-                               albums.cover_image_path, folder_id, stamp. A row that stands at
-                               new_path and is not itself moved in this call is removed */
+    STORE_OP_MEDIA_UPDATE,  /* id, path, …: metadata and, when thumbnail_fd >= 0, a new thumbnail;
+                               only while the row stands at path */
+    STORE_OP_MEDIA_MOVE,    /* id, new_path; or path, kind, new_path: the row that stands at path
+                               when the call begins. With both, only while it stands there. Also
+                               metadata.name and .file_location,    albums.cover_image_path, folder_id,
+                               stamp. A row that stands at    new_path and is not itself moved in this
+                               call is removed */
     STORE_OP_MEDIA_REMOVE,  /* id, kind: the row with all that hangs on it, and its thumbnail */
     STORE_OP_MEDIA_RESTORE, /* path: the row there, on which the user has put nothing, gives way to
                                the one that was deleted there, or whose file had its content */
@@ -201,6 +204,7 @@ typedef enum StoreOpResult {
     STORE_OP_RESULT_PENDING,
     STORE_OP_RESULT_DONE,         /* committed */
     STORE_OP_RESULT_NOTHING,      /* nothing to do: the row is already so, or is gone */
+    STORE_OP_RESULT_ELSEWHERE,    /* _UPDATE: the row does not stand at the path, or is gone */
     STORE_OP_RESULT_UNREGISTERED, /* no registered folder at or above the path */
     STORE_OP_RESULT_FAILED,       /* a constraint, a trigger or the thumbnail's file: error */
 } StoreOpResult;

@@ -198,6 +198,9 @@ int write_media_add(Writer *w, WriteRun *run)
 /*
  * write_media_update() - metadata and, where one is given, a new thumbnail for a row
  *
+ * Only while it still stands at op->path: what was read is the file there, and the row of another
+ * one's since it followed its own file elsewhere.
+ *
  * The file was modified. Whether the AI looks at it again is told in store/retag.c.
  */
 int write_media_update(Writer *w, WriteRun *run)
@@ -208,8 +211,8 @@ int write_media_update(Writer *w, WriteRun *run)
 
     if (r)
         return r;
-    if (!row.id) {
-        run->result = STORE_OP_RESULT_NOTHING;
+    if (!row.id || (op->path && strcmp(row.path, op->path) != 0)) {
+        run->result = STORE_OP_RESULT_ELSEWHERE;
         return 0;
     }
     r = ledger_claim(w, row.path, &op->stamp, &run->own_write);
@@ -232,6 +235,10 @@ int write_media_move(Writer *w, WriteRun *run)
     if (r)
         return r;
     if (!row.id) {
+        run->result = STORE_OP_RESULT_NOTHING;
+        return 0;
+    }
+    if (op->path && !run->parked && strcmp(row.path, op->path) != 0) {
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }

@@ -431,6 +431,48 @@ static void writer_publish_failed(Writer *w)
             run_publish(&w->runs[i]);
 }
 
+/* Finds the row of a move that names it by its path: there, before anything is moved. */
+static int move_resolve(Writer *w, WriteRun *run)
+{
+    CLEANUP(write_row_done) WriteRow row = {0};
+    int r = write_find_path(w, schema_table(run->op->media), run->op->path, &row);
+
+    if (r)
+        return r;
+    if (!row.id) {
+        run->result = STORE_OP_RESULT_NOTHING;
+        run_publish(run); /* also when the rest must be given again */
+        return 0;
+    }
+    run->op->id = STEAL_PTR(row.id);
+    return hash_insert(&w->moves, &run->by_id, id_hash(run->op->id));
+}
+
+static int writer_resolve_moves(Writer *w)
+{
+    bool own = false;
+    bool begun = false;
+    int r = 0;
+
+    for (size_t i = 0; i < w->n_runs && !r; i++) {
+        WriteRun *run = &w->runs[i];
+        const StoreOp *op = run->op;
+
+        if (run->published || op->kind != STORE_OP_MEDIA_MOVE || op->id || !op->path)
+            continue;
+        if (!begun)
+            r = write_condition(w, store_enter(w->store, &own));
+        begun |= !r;
+        if (!r)
+            r = move_resolve(w, run);
+    }
+    if (begun)
+        store_leave(w->store, own);
+    if (r == WRITE_E_DATABASE)
+        r = write_condition(w, store_fail(w->store, w->code, "cannot read a row"));
+    return r == WRITE_E_CONDITION ? w->condition : r;
+}
+
 static int writer_run(Writer *w)
 {
     bool needs_database = false;
@@ -442,6 +484,8 @@ static int writer_run(Writer *w)
         r = store_ready(w->store);
     else
         r = store_ready_state(w->store);
+    if (!r)
+        r = writer_resolve_moves(w);
     if (!r)
         r = retag_prepare(w);
     if (!r)

@@ -88,6 +88,72 @@ static void test_file_refused(void **state)
     free(id);
 }
 
+/* A row named by where it stands when the call begins, whatever comes there in it. */
+static StoreOp path_move(const char *path, const char *new_path)
+{
+    StoreOp op = fixture_op(STORE_OP_MEDIA_MOVE, path, new_path);
+
+    op.media = media_kind_of(new_path);
+    return op;
+}
+
+static void test_files_by_path(void **state)
+{
+    Fixture *f = *state;
+    char *a = fixture_add_row(f, "/r/a.jpg"), *b = fixture_add_row(f, "/r/b.jpg");
+    StoreOp chain[] = {path_move("/r/a.jpg", "/r/b.jpg"), path_move("/r/b.jpg", "/r/c.jpg")};
+    StoreOp exchange[] = {path_move("/r/b.jpg", "/r/c.jpg"), path_move("/r/c.jpg", "/r/b.jpg")};
+    StoreOp half[] = {path_move("/r/c.jpg", "/r/d.jpg"), path_move("/r/d.jpg", "/r/c.jpg")};
+
+    write_all(f, chain, 2, STORE_OP_RESULT_DONE);
+    fixture_assert_path(f, a, "/r/b.jpg");
+    fixture_assert_path(f, b, "/r/c.jpg");
+    write_all(f, exchange, 2, STORE_OP_RESULT_DONE);
+    fixture_assert_path(f, a, "/r/c.jpg");
+    fixture_assert_path(f, b, "/r/b.jpg");
+    fixture_write(f, half, 2); /* no row stands at d: what comes there does not go on */
+    assert_int_equal(half[0].result, STORE_OP_RESULT_DONE);
+    assert_string_equal(half[0].id, a);
+    assert_int_equal(half[1].result, STORE_OP_RESULT_NOTHING);
+    fixture_assert_path(f, a, "/r/d.jpg");
+    store_op_done(&half[0]);
+    store_op_done(&half[1]);
+    fixture_write_one(f, path_move("/r/d.mp4", "/r/e.mp4"), STORE_OP_RESULT_NOTHING);
+    free(a);
+    free(b);
+}
+
+/* With an id as well: only while that row stands there. */
+static void test_file_by_path_and_id(void **state)
+{
+    Fixture *f = *state;
+    char *id = fixture_add_row(f, "/r/a.jpg");
+    StoreOp op = path_move("/r/b.jpg", "/r/c.jpg");
+
+    op.id = strdup(id);
+    fixture_write_one(f, op, STORE_OP_RESULT_NOTHING);
+    fixture_assert_path(f, id, "/r/a.jpg");
+    op = path_move("/r/a.jpg", "/r/c.jpg");
+    op.id = strdup(id);
+    fixture_write_one(f, op, STORE_OP_RESULT_DONE);
+    fixture_assert_path(f, id, "/r/c.jpg");
+    free(id);
+}
+
+/* A directory and a photo exchange their names. */
+static void test_file_by_path_and_folder(void **state)
+{
+    Fixture *f = *state;
+    char *photo = fixture_add_row(f, "/r/a.jpg"), *inner = fixture_add_row(f, "/r/d.jpg/1.jpg");
+    StoreOp ops[] = {folder_move("/r/d.jpg", "/r/a.jpg"), path_move("/r/a.jpg", "/r/d.jpg")};
+
+    write_all(f, ops, 2, STORE_OP_RESULT_DONE);
+    fixture_assert_path(f, photo, "/r/d.jpg");
+    fixture_assert_path(f, inner, "/r/a.jpg/1.jpg");
+    free(photo);
+    free(inner);
+}
+
 static void test_file_over_another(void **state)
 {
     Fixture *f = *state;
@@ -478,6 +544,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files_by_path, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_file_by_path_and_id, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_file_by_path_and_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_over_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_metadata, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_exchange, setup, teardown),

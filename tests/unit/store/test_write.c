@@ -128,7 +128,26 @@ static void test_update(void **state)
     assert_string_equal(fixture_text(f, "SELECT metadata || isTagged || isFavourite || isEmbedded"
                                         " FROM images"),
                         "{\"a\":1}111");
-    fixture_write_one(f, update_op("gone", "{}", fixture_jpeg("new")), STORE_OP_RESULT_NOTHING);
+    fixture_write_one(f, update_op("gone", "{}", fixture_jpeg("new")), STORE_OP_RESULT_ELSEWHERE);
+    free(before);
+    free(id);
+}
+
+/* What was read at a path is not written into a row that stands elsewhere by now. */
+static void test_update_of_a_row_that_moved(void **state)
+{
+    Fixture *f = *state;
+    char *id = fixture_add_row(f, "/r/1.jpg");
+    StoreOp op = update_op(id, "{\"a\":1}", fixture_jpeg("new"));
+    char *before = strdup(fixture_text(f, "SELECT path || metadata || thumbnailPath FROM images"));
+
+    op.path = strdup("/r/2.jpg");
+    fixture_write_one(f, op, STORE_OP_RESULT_ELSEWHERE);
+    assert_string_equal(fixture_text(f, "SELECT path || metadata || thumbnailPath FROM images"),
+                        before);
+    op = update_op(id, "{\"a\":1}", -1);
+    op.path = strdup("/r/1.jpg");
+    fixture_write_one(f, op, STORE_OP_RESULT_DONE);
     free(before);
     free(id);
 }
@@ -444,6 +463,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_add_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_add_meets_row, setup, teardown),
         cmocka_unit_test_setup_teardown(test_update, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_update_of_a_row_that_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_thumbnail, setup, teardown),
         cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
