@@ -24,9 +24,10 @@ typedef enum EntryType {
 
 typedef struct Entry {
     EntryType type;
-    int error;       /* positive errno, with _ERROR */
-    FileStamp stamp; /* of a file: size and mtime of what is read, inode of the name itself */
-    int64_t mtime;   /* seconds, of a directory */
+    int error;        /* positive errno, with _ERROR */
+    FileStamp stamp;  /* of a file: size and mtime of what is read, inode of the name itself */
+    int64_t mtime;    /* seconds, of a directory */
+    int64_t ctime_ns; /* of a file: when anything about it changed, whatever its mtime says */
 } Entry;
 
 void directory_probe(int dir_fd, const char *name, Entry *ret_entry);

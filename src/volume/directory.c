@@ -73,6 +73,11 @@ FileStamp directory_stamp(const struct stat *st)
     };
 }
 
+static int64_t change_time(const struct stat *st)
+{
+    return (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;
+}
+
 /*
  * directory_probe() - look at one name
  *
@@ -105,6 +110,7 @@ void directory_probe(int dir_fd, const char *name, Entry *ret_entry)
             entry.stamp.mtime_ns = directory_stamp(&st).mtime_ns;
         }
     }
+    entry.ctime_ns = change_time(&st);
     *ret_entry = entry;
 }
 
