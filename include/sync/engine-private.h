@@ -8,6 +8,7 @@
 #include "sync/engine.h"
 #include "sync/pending.h"
 #include "sync/reconcile.h"
+#include "sync/renames.h"
 #include "volume/mounts.h"
 #include "volume/open.h"
 #include "volume/probe.h"
@@ -186,6 +187,7 @@ typedef struct Write {
     MediaTask *task;   /* of MEDIA_ADD and _UPDATE: what was read */
     struct Move *move; /* of FOLDER_MOVE */
     bool lazy;         /* goes with others, if there will be others soon */
+    Rename *rename;    /* of MEDIA_MOVE: what it carries out, if that is still to be */
 } Write;
 
 /* ---- looking ahead: rows are looked up while a change settles ---- */
@@ -297,6 +299,7 @@ struct Engine {
     bool guarding;         /* removals are being counted */
     unsigned n_guard_told; /* roots */
     Pending pending;
+    Renames renames;
     Timer due_timer;
     unsigned n_rounds;
     Ahead ahead;
@@ -340,6 +343,8 @@ void engine_node_missing(Engine *engine, Node *node); /* another directory, or n
 Node *node_find(Engine *engine, const char *path);    /* the directory at a path; NULL */
 /* Makes a name pending, or its directory dirty when too much is pending already (then NULL). */
 Change *engine_touch(Engine *engine, Node *dir, const char *name, ChangeWait wait);
+/* The same, at once, as a consequence of another change. */
+Change *engine_touch_for(Engine *engine, const Change *cause, Node *dir, const char *name);
 void engine_problem(Engine *engine, const char *path, const FileStamp *stamp, const char *reason);
 void engine_problem_clear(Engine *engine, const char *path); /* and those below it */
 void engine_problem_clear_one(Engine *engine, const char *path);
@@ -451,7 +456,7 @@ void scan_joined(Scan *scan, bool ok, bool trusted);
 /* funnel.c */
 /* The path that a change is about, and the one that the file was renamed from, if it was; NULL:
  * none, or memory ran out. The caller frees. */
-void change_paths(const Change *change, char **ret_path, char **ret_origin);
+char *change_path_new(const Change *change);
 void funnel_run(Engine *engine);
 void funnel_release_held(Engine *engine);
 
@@ -481,15 +486,14 @@ typedef struct Sighting {
     int error;               /* positive errno, with PROBE_RESULT_ERROR */
     Entry entry;             /* valid with PROBE_RESULT_OK */
     const char *change_name; /* borrowed from change, for the store's thread */
+    bool written;            /* likewise */
     char *path;
-    char *origin_path; /* or NULL */
-    bool is_new;       /* no row knows it, as was seen ahead: not looked up again */
-    StoreRow row;      /* at path */
+    bool is_new;  /* no row knows it, as was seen ahead: not looked up again */
+    StoreRow row; /* at path */
     bool rows_below;
     StoreRow *candidates;     /* rows that may be this file under an older name */
     Entry *candidate_entries; /* what is at their paths now */
     size_t n_candidates;
-    size_t n_cookie; /* the first of them come from the cookie, not from the inode */
 } Sighting;
 
 typedef struct Round {
@@ -499,14 +503,28 @@ typedef struct Round {
     StoreTask lookup;
     Sighting *items;
     size_t n_items;
-    char **moved; /* ids that move in this round */
-    size_t n_moved, moved_capacity;
 } Round;
 
 void decide_round(Round *round);
 bool row_is_at(const StoreRow *row, const Entry *entry);
 
+/* follow.c: rows of files that were renamed */
+typedef enum FollowState {
+    FOLLOW_STATE_FREE,     /* there is nothing to follow */
+    FOLLOW_STATE_READY,    /* rows are to be written first */
+    FOLLOW_STATE_BUSY,     /* soon: another write is on its way */
+    FOLLOW_STATE_UNSEEN,   /* when everything else has been seen */
+    FOLLOW_STATE_DOUBTFUL, /* when the name has been looked at */
+} FollowState;
+
+FollowState follow_state(Engine *engine, const Change *change);
+FollowState follow_due(Engine *engine, const Change *change);
+void follow_take(Engine *engine, List *writes);
+void follow_take_below(Engine *engine, List *moves);
+void follow_committed(Engine *engine, Write *write);
+
 /* moves.c */
+char *moves_rows_path(const Engine *engine, const Node *node);
 void moves_record(Engine *engine, Node *node); /* before the tree is changed */
 bool moves_pending(const Engine *engine);
 /* The operations that are due first, as a batch of their own. */

@@ -23,7 +23,7 @@ typedef enum ChangeWait {
 typedef enum ChangeState {
     CHANGE_STATE_WAITING, /* for its due time; in Pending.queues */
     CHANGE_STATE_PROBING, /* on the volume's thread, then on the store's; in a round */
-    CHANGE_STATE_HELD,    /* a removal that waits for everything else to be seen first */
+    CHANGE_STATE_HELD,    /* its row may belong to another name: everything else is seen first */
     CHANGE_STATE_MEDIA,   /* to be opened and decoded */
     CHANGE_STATE_WRITING, /* in a batch */
 } ChangeState;
@@ -33,19 +33,15 @@ typedef struct ChangeAhead {
     bool asked;      /* the look is under way, or done */
     bool is_new;     /* no row knew the file, when batch `number` was written */
     uint64_t number; /* of the last batch that was handed over before */
-    uint64_t path;   /* hashes of the paths that were looked up, */
-    uint64_t origin; /* 0: none */
+    uint64_t path;   /* hash of the path that was looked up */
     uint64_t dev, ino;
 } ChangeAhead;
 
 struct Change {
-    HashNode by_key;    /* Pending.keys: (dir, name) */
-    HashNode by_origin; /* Pending.origins, while origin_dir is set */
-    ListNode link;      /* the queue or list of its state */
-    ListNode by_age;    /* Pending.all */
-    Node *dir;          /* referenced */
-    Node *origin_dir;   /* referenced: what is here came from this name by a rename; or NULL */
-    char *origin_name;
+    HashNode by_key;      /* Pending.keys: (dir, name) */
+    ListNode link;        /* the queue or list of its state */
+    ListNode by_age;      /* Pending.all */
+    Node *dir;            /* referenced */
     uint64_t epoch;       /* of the first event that is not worked off */
     uint64_t again_epoch; /* of the first event that came while it was under way */
     uint64_t first;       /* µs, of the first event */
@@ -54,22 +50,26 @@ struct Change {
     ChangeWait wait;
     bool again;    /* touched while under way: look once more afterwards */
     bool live;     /* an event told of it: equal size and mtime do not prove that it is the same */
+    bool found;    /* a scan found it, so events may be missing: they do not tell all about it */
+    bool written;  /* an event said that it was written to: it is read, whatever its mtime says */
     bool complete; /* its writer has closed it, or it was moved in */
     bool reread;   /* its sidecar changed: read it again though it is the same itself */
-    bool confirm;  /* a held removal that is looked at for the last time */
+    bool echo;     /* an event of another name of the same file told of it */
+    bool confirm;  /* a held one that is looked at for the last time */
     bool checked;  /* a held removal that the guard has let pass */
     bool exempt;   /* its volume does not answer: counted nowhere */
     unsigned tries;
-    unsigned touches; /* so often, over and over: a look ahead that began before one is void */
+    unsigned touches;   /* so often, over and over: a look ahead that began before one is void */
+    int64_t read_ctime; /* ns: what was read last was as old as this; 0 = nothing yet */
     ChangeAhead ahead;
     char name[]; /* "" is the directory itself */
 };
 
 struct Pending {
     HashTable keys;
-    HashTable origins;
     List queues[CHANGE_WAIT_COUNT]; /* Change.link; each in order of due */
-    List held;                      /* Change.link */
+    List held;                      /* Change.link: names that are gone, by due */
+    List replaced;                  /* Change.link: held too; other files are at their names */
     List all;                       /* Change.by_age */
     size_t count;
     size_t n_undecided; /* waiting or probing: their findings are not known */
@@ -88,11 +88,8 @@ void pending_done(Pending *pending);
 /* Notes that a name may differ. Returns the change, or NULL when memory ran out. */
 Change *pending_touch(Pending *pending, Node *dir, const char *name, ChangeWait wait, uint64_t now);
 Change *pending_find(const Pending *pending, const Node *dir, const char *name);
-/* Notes that what is at change came from another name. */
-void pending_set_origin(Pending *pending, Change *change, Node *dir, const char *name);
-void pending_clear_origin(Pending *pending, Change *change);
-/* An undecided change whose content came from this name, or NULL. */
-Change *pending_claim(const Pending *pending, const Node *dir, const char *name);
+/* change was touched because of cause, which is under way: whoever waits for that waits for it. */
+void pending_join_epoch(Pending *pending, Change *change, const Change *cause);
 
 Change *pending_take_due(Pending *pending, uint64_t now); /* → PROBING; NULL when none is due */
 uint64_t pending_next_due(const Pending *pending);        /* µs; UINT64_MAX when none waits */
@@ -100,7 +97,9 @@ void pending_set_state(Pending *pending, Change *change, ChangeState state);
 void pending_park(Pending *pending, Change *change, List *list);
 void pending_exempt(Pending *pending, Change *change, bool exempt);
 void pending_hold(Pending *pending, Change *change, uint64_t now);
-void pending_wait(Pending *pending, Change *change, uint64_t due); /* back to waiting */
+void pending_hold_replaced(Pending *pending, Change *change, uint64_t now);
+void pending_wait(Pending *pending, Change *change, uint64_t due);   /* back to waiting */
+void pending_return(Pending *pending, Change *change, uint64_t now); /* as if just touched */
 /* Done: forgotten, or waiting again when it was touched meanwhile. */
 void pending_finish(Pending *pending, Change *change, uint64_t now);
 

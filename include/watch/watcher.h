@@ -25,9 +25,10 @@ struct WatchListener {
     /* A name in a directory may differ now. */
     void (*changed)(WatchListener *listener, Node *dir, const char *name, WatchChange change,
                     bool is_directory);
-    /* A file went from one watched name to another (called besides changed() for both names). */
-    void (*file_moved)(WatchListener *listener, Node *from, const char *from_name, Node *to,
-                       const char *to_name);
+    /* A file was renamed: it left a name, and came to one, with the same cookie. Either may be told
+     * much later than the other, or never. Called right before changed(). */
+    void (*file_left)(WatchListener *listener, Node *dir, const char *name, uint32_t cookie);
+    void (*file_arrived)(WatchListener *listener, Node *dir, const char *name, uint32_t cookie);
     /* A watched directory goes to another watched place: called before the tree is changed. */
     void (*directory_moving)(WatchListener *listener, Node *node, Node *to, const char *to_name);
     /* A directory lost its watch, or a root went away: removed, moved away or unmounted. */

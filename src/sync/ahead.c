@@ -12,6 +12,7 @@
  *
  *   - after any event about the name (pending_touch()), since that is another file then;
  *   - when the file that is there at last has another inode, or its directory another path;
+ *   - when rows are following renamed files (sync/renames.c);
  *   - when a batch was handed over since that writes to one of its paths or with its inode, or
  *     moves or removes folders, and when a task has failed or a scan has written stamps.
  *
@@ -41,7 +42,6 @@ typedef struct Seen {
     unsigned touches; /* of its change, when the look began */
     Entry entry;      /* what is there */
     char *path;       /* NULL: not to be looked up */
-    char *origin;     /* path that it was renamed from, or NULL */
     bool is_new;
 } Seen;
 
@@ -117,14 +117,12 @@ bool ahead_is_new(Engine *engine, const Sighting *item)
     const ChangeAhead *seen = &item->change->ahead;
     const FileStamp *stamp = &item->entry.stamp;
 
-    if (!seen->is_new || seen->number < engine->ahead.forgotten ||
+    if (!seen->is_new || seen->number < engine->ahead.forgotten || engine->renames.count > 0 ||
         item->directory != PROBE_RESULT_OK || item->entry.type != ENTRY_TYPE_FILE)
         return false;
-    if (seen->dev != stamp->dev || seen->ino != stamp->ino || seen->path != path_hash(item->path) ||
-        seen->origin != path_hash(item->origin_path))
+    if (seen->dev != stamp->dev || seen->ino != stamp->ino || seen->path != path_hash(item->path))
         return false;
     if (*written_path(engine, seen->path) > seen->number ||
-        *written_path(engine, seen->origin) > seen->number ||
         *written_inode(engine, seen->dev, seen->ino) > seen->number)
         return false;
     engine->counters.lookups_saved++;
@@ -141,7 +139,6 @@ static void look_free(Look *look)
     for (size_t i = 0; i < look->n_items; i++) {
         (void)node_unref(look->items[i].dir);
         free(look->items[i].path);
-        free(look->items[i].origin);
     }
     free(look);
 }
@@ -184,8 +181,6 @@ static int look_up_item(Seen *item, Store *store)
     if (!item->path)
         return 0;
     r = read_path(item->path, store, &known);
-    if (r == 0 && !known && item->origin)
-        r = read_path(item->origin, store, &known);
     if (r == 0 && !known)
         r = read_inode(item, store, &known);
     item->is_new = r == 0 && !known;
@@ -220,7 +215,6 @@ static void looked_up(StoreTask *task)
                                       .is_new = true,
                                       .number = look->number,
                                       .path = path_hash(item->path),
-                                      .origin = path_hash(item->origin),
                                       .dev = item->entry.stamp.dev,
                                       .ino = item->entry.stamp.ino};
     }
@@ -234,7 +228,7 @@ static void take_answer(Look *look, const ProbeName *answer)
 
     item->entry = answer->entry;
     if (change && answer->entry.type == ENTRY_TYPE_FILE)
-        change_paths(change, &item->path, &item->origin);
+        item->path = change_path_new(change);
 }
 
 /* False: nothing of it is to be looked up. */

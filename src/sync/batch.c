@@ -54,6 +54,8 @@ Write *write_free(Write *write)
     if (!write)
         return NULL;
     list_remove(&write->link);
+    if (write->rename)
+        write->rename->writing = NULL;
     store_op_done(&write->op);
     (void)node_unref(write->dir);
     (void)media_task_free(write->task);
@@ -149,6 +151,10 @@ static void discard(Engine *engine, Write *write)
 static void take_writes(Engine *engine, List *taken)
 {
     moves_take(engine, taken);
+    if (list_is_empty(taken))
+        follow_take(engine, taken);
+    else
+        follow_take_below(engine, taken);
     engine->moving = !list_is_empty(taken);
     if (engine->moving)
         return;
@@ -258,6 +264,16 @@ static void count_edit(EngineCounters *counters, const StoreOp *op)
     counters->retagged += op->retagged;
 }
 
+/* The directory went while its row was on the way: it is looked for once more. */
+static void look_above(Engine *engine, const StoreOp *op)
+{
+    CLEANUP_FREE char *parent = path_parent(op->path);
+    Node *node = parent ? node_find(engine, parent) : NULL;
+
+    if (node)
+        dirty_add(engine, node, true);
+}
+
 static void committed(Engine *engine, Write *write)
 {
     StoreOp *op = &write->op;
@@ -270,12 +286,18 @@ static void committed(Engine *engine, Write *write)
         engine->folders_stale = true;
         engine->snapshot_dirty = true;
     }
+    if (op->kind == STORE_OP_FOLDER_ENSURE && op->inserted && write->dir->detached)
+        look_above(engine, op);
     if (write->move) {
         own_gone_add(engine, op->path);
         move_committed(engine, op->path, op->new_path);
     }
     if (op->kind == STORE_OP_MEDIA_UPDATE)
         count_edit(&engine->counters, op);
+    if (write->rename)
+        follow_committed(engine, write);
+    if (op->result == STORE_OP_RESULT_ELSEWHERE && !write->dir->detached)
+        (void)engine_touch_for(engine, write->change, write->dir, write->name);
     if (op->kind == STORE_OP_MEDIA_ADD || op->kind == STORE_OP_MEDIA_UPDATE) {
         if (engine->n_problems > 0)
             engine_problem_clear(engine, op->path);
@@ -360,7 +382,8 @@ void batch_run(Engine *engine)
     List taken;
     Batch *batch;
 
-    if (engine->writing || (list_is_empty(&engine->writes) && list_is_empty(&engine->moves)))
+    if (engine->writing || (list_is_empty(&engine->writes) && list_is_empty(&engine->moves) &&
+                            list_is_empty(&engine->renames.asked)))
         return;
     if (is_lazy(engine))
         return;

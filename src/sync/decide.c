@@ -4,15 +4,16 @@
  * A round of changes has been probed on disk and looked up in the database. Here each becomes a
  * finding (new, modified, moved, gone, unchanged, unreadable) and what follows from it.
  *
- * Identity: an id belongs to a file, not to a path. A file that is found at a path may be one that
- * has a row under another path. Two things tell: the cookie pair of its rename (Change.origin), and
- * a row whose file was last seen with the same device and inode. Either counts only if the older
- * path does not hold that file any more (else it is a hard link, and a copy is a new row), and the
- * inode alone only with the same size and mtime, since freed inode numbers are used again at once.
+ * Identity: an id belongs to a file, not to a path. Where events tell what was renamed, the rows
+ * have followed already (sync/follow.c). Where they do not (the daemon did not run, events were
+ * lost, a directory was not watched yet), a row whose file was last seen with the same device and
+ * inode tells: when the row's own path does not hold that file any more (else it is a hard link,
+ * and a copy is a new row), and size and mtime are the same, since freed inode numbers are used
+ * again at once. That is put beside the renames, and the row follows as it would have by an event.
  *
- * Rows that lose their file wait (are `held`) until every other change has been seen, so that the
- * new name of a moved file takes the row along before anybody thinks of deleting it. Then they are
- * looked at once more.
+ * A row that lost its file, or whose name has another file now, may so belong to a name that is not
+ * seen yet. Then the change waits (is `held`) until every other one has been seen, and is looked at
+ * once more.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,14 +36,6 @@ bool row_is_at(const StoreRow *row, const Entry *entry)
            file_stamp_same_inode(&row->stamp, &entry->stamp);
 }
 
-static bool round_has_moved(const Round *round, const char *id)
-{
-    for (size_t i = 0; i < round->n_moved; i++)
-        if (strcmp(round->moved[i], id) == 0)
-            return true;
-    return false;
-}
-
 static void finish(Round *round, Sighting *item)
 {
     pending_finish(&round->engine->pending, item->change, clock_now());
@@ -60,108 +53,116 @@ static bool step_back(Round *round, Sighting *item)
     return true;
 }
 
-/* ---- moves of files ---- */
+/* ---- renamed files ---- */
 
-/* A row follows its file to name in dir. */
-static void move_row(Round *round, const StoreRow *row, Node *dir, const char *name,
-                     const FileStamp *stamp, Change *change)
+static void hold_replaced(Round *round, Sighting *item)
 {
-    Engine *engine = round->engine;
-    Write *write = batch_new(STORE_OP_MEDIA_MOVE, dir, name);
-    CLEANUP_FREE char *id = strdup(row->id);
-    int r = ARRAY_RESERVE(round->moved, round->moved_capacity, round->n_moved + 1);
-
-    if (write)
-        write->op.id = strdup(row->id);
-    if (!write || !write->op.id || !id || r < 0) {
-        (void)write_free(write);
-        if (change)
-            pending_wait(&engine->pending, change, clock_now() + CLOCK_US_PER_SEC);
-        return;
-    }
-    write->op.media = row->kind;
-    write->op.stamp = *stamp;
-    round->moved[round->n_moved++] = STEAL_PTR(id);
-    write->change = change;
-    if (change)
-        pending_set_state(&engine->pending, change, CHANGE_STATE_WRITING);
-    batch_add(engine, write);
+    pending_hold_replaced(&round->engine->pending, item->change, clock_now());
+    item->change = NULL;
 }
 
-static bool is_candidate(const Round *round, const Sighting *item, size_t i)
+/* Was this one renamed or exchanged, or there and back again? Its name tells, now that it has been
+ * looked at. False: the other name does, and is still to be looked at. */
+static bool judge(Round *round, Sighting *item)
+{
+    Renames *renames = &round->engine->renames;
+    Rename *here = renames_at(renames, item->change->dir, item->change->name);
+    Rename *doubt = here ? here : renames_of(renames, item->path);
+
+    if (here && here->doubtful)
+        renames_judge(renames, here, item->entry.type == ENTRY_TYPE_FILE);
+    else if (item->change->tries++ < TRIES_LIMIT)
+        return false;
+    else if (doubt && (doubt->doubting || doubt->doubtful))
+        renames_judge(renames, doubt->doubting ? doubt->doubting : doubt, true);
+    return true;
+}
+
+/* Rows have to follow renamed files first: events have come since the change was found due. */
+static bool wait_for_renames(Round *round, Sighting *item)
+{
+    Engine *engine = round->engine;
+    uint64_t now = clock_now();
+
+    switch (follow_state(engine, item->change)) {
+    case FOLLOW_STATE_FREE:
+        return false;
+    case FOLLOW_STATE_UNSEEN:
+        if (!renames_at(&engine->renames, item->change->dir, item->change->name))
+            return false; /* its row belongs to another name; the file here may have one too */
+        hold_replaced(round, item);
+        return true;
+    case FOLLOW_STATE_DOUBTFUL:
+        pending_wait(&engine->pending, item->change, judge(round, item) ? now : now + AGAIN_SOON);
+        break;
+    case FOLLOW_STATE_READY:
+    case FOLLOW_STATE_BUSY:
+        pending_return(&engine->pending, item->change, now);
+        break;
+    }
+    item->change = NULL;
+    return true;
+}
+
+/* ---- files that are known by their inode ---- */
+
+/* The row's file is here, and not at the row's own path. */
+static bool has_come(const Sighting *item, size_t i)
 {
     const StoreRow *row = &item->candidates[i];
-    bool same_inode = row_is_at(row, &item->entry);
-    bool cookie = i < item->n_cookie;
 
-    if (row->kind != media_kind_of(item->change->name) || round_has_moved(round, row->id))
-        return false;
-    if (item->row.id && (strcmp(row->id, item->row.id) == 0 || row_is_at(&item->row, &item->entry)))
-        return false;
-    if (row->has_stamp && !same_inode)
-        return false;
-    if (!cookie && !(same_inode && file_stamp_same_content(&row->stamp, &item->entry.stamp)))
-        return false;
-    /* Still there under its older name: a hard link. Without a stamp only a proven absence counts.
-     */
-    if (item->candidate_entries[i].type == ENTRY_TYPE_ERROR)
-        return false;
-    return row->has_stamp ? !row_is_at(row, &item->candidate_entries[i])
-                          : item->candidate_entries[i].type == ENTRY_TYPE_ABSENT;
+    return row->kind == media_kind_of(item->change->name) && row_is_at(row, &item->entry) &&
+           file_stamp_same_content(&row->stamp, &item->entry.stamp) &&
+           item->candidate_entries[i].type != ENTRY_TYPE_ERROR &&
+           !row_is_at(row, &item->candidate_entries[i]);
 }
 
-/* The victim of an exchange goes to the mover's older path, if that is in a watched directory. */
-static bool move_back(Round *round, const StoreRow *victim, const char *path,
-                      const Entry *old_place)
+/* The file that is at the row's path now has been decided to be its. */
+static bool is_taken(Engine *engine, const StoreRow *row)
 {
-    CLEANUP_FREE char *parent = path_parent(path);
-    Node *dir = parent ? node_find(round->engine, parent) : NULL;
+    CLEANUP_FREE char *parent = path_parent(row->path);
+    Node *dir = parent ? node_find(engine, parent) : NULL;
+    const Change *change = dir ? pending_find(&engine->pending, dir, path_name(row->path)) : NULL;
 
-    if (dir)
-        move_row(round, victim, dir, path_name(path), &old_place->stamp, NULL);
-    return true;
+    return change && (change->state == CHANGE_STATE_MEDIA || change->state == CHANGE_STATE_WRITING);
 }
 
-/* Whether the row that stands in the way lost its place for good. True: go on with the move. */
-static bool settle_victim(Round *round, Sighting *item, const StoreRow *mover,
-                          const Entry *old_place)
+/* Do events tell all that happened to this name? */
+static bool is_certain(const Round *round, const Sighting *item)
 {
-    Engine *engine = round->engine;
-    StoreRow *victim = &item->row;
-    Change *claim;
+    const Change *change = item->change;
 
-    if (!victim->id || round_has_moved(round, victim->id))
-        return true;
-    if (row_is_at(victim, old_place)) /* RENAME_EXCHANGE: it went where the mover came from, */
-        return move_back(round, victim, mover->path, old_place); /* and is taken there */
-    claim = pending_claim(&engine->pending, item->change->dir, item->change->name);
-    if (claim && claim != item->change && claim->state != CHANGE_STATE_WRITING)
-        return !step_back(round, item);
-    return true;
+    return change->live && !change->found && engine_scans_idle(round->engine) &&
+           !renames_of(&round->engine->renames, item->path);
 }
 
 static bool decide_moved(Round *round, Sighting *item)
 {
+    Engine *engine = round->engine;
+    Change *change = item->change;
+
     for (size_t i = 0; i < item->n_candidates; i++) {
         const StoreRow *row = &item->candidates[i];
-        FileStamp stamp = item->entry.stamp;
-        Change *change;
+        Rename *rename = renames_of(&engine->renames, row->path);
 
-        if (!is_candidate(round, item, i))
+        if (!has_come(item, i) || (rename && !rename->in_air && !rename->dir->detached))
             continue;
-        if (!settle_victim(round, item, row, &item->candidate_entries[i]))
-            return true;
-        change = item->change;
-        item->change = NULL;
-        pending_clear_origin(&round->engine->pending, change);
-        if (row->has_stamp && !file_stamp_same_content(&row->stamp, &stamp)) {
-            /* Moved and edited: first the one, then, looked at again, the other. */
-            stamp.size = row->stamp.size;
-            stamp.mtime_ns = row->stamp.mtime_ns;
-            (void)pending_touch(&round->engine->pending, change->dir, change->name,
-                                CHANGE_WAIT_NONE, clock_now());
+        if (is_taken(engine, row)) {
+            if (step_back(round, item))
+                return true;
+            continue;
         }
-        move_row(round, row, change->dir, change->name, &stamp, change);
+        rename = renames_put(&engine->renames, row->path, row->id, change->dir, change->name);
+        if (!rename)
+            return step_back(round, item);
+        /* The row that is in the way may belong to a name that is not seen yet. */
+        rename->unsure = item->row.id && !change->confirm && !is_certain(round, item);
+        if (rename->unsure) {
+            hold_replaced(round, item);
+        } else {
+            pending_wait(&engine->pending, change, clock_now());
+            item->change = NULL;
+        }
         return true;
     }
     return false;
@@ -184,11 +185,22 @@ static void adopt(Engine *engine, const StoreRow *row, const FileStamp *stamp)
     batch_add(engine, write);
 }
 
+/*
+ * An event says that it was written to, and size and mtime are as they were. A write sets both
+ * mtime and ctime to the same time: if they agree still, the mtime is true. Else somebody has set
+ * it (cp -p, rsync, a program that hides its edit), and only the ctime tells.
+ */
+static bool may_be_rewritten(const Sighting *item)
+{
+    return item->entry.ctime_ns != item->entry.stamp.mtime_ns &&
+           item->entry.ctime_ns != item->change->read_ctime;
+}
+
 static bool is_unchanged(const Sighting *item)
 {
     const StoreRow *row = &item->row;
 
-    if (item->change->reread)
+    if (item->change->reread || (item->written && may_be_rewritten(item)))
         return false;
     if (row->kind == MEDIA_KIND_PHOTO && (!row->thumbnail_path || row->thumbnail_path[0] == '\0'))
         return false;
@@ -198,48 +210,51 @@ static bool is_unchanged(const Sighting *item)
     return !item->change->live || file_stamp_same_inode(&row->stamp, &item->entry.stamp);
 }
 
-/* The file came here from a name whose own change is still being decoded or written. */
-static bool origin_is_under_way(const Engine *engine, const Change *change)
+/*
+ * A file was edited by one of its names (hard links), or may have been before that name went: the
+ * rows of the others are as stale. Only that name had an event.
+ */
+static void touch_other_names(Engine *engine, const Sighting *item)
 {
-    Change *origin = change->origin_dir
-                         ? pending_find(&engine->pending, change->origin_dir, change->origin_name)
-                         : NULL;
+    for (size_t i = 0; i < item->n_candidates && !item->change->echo; i++) {
+        const StoreRow *row = &item->candidates[i];
+        const FileStamp *now = &item->candidate_entries[i].stamp;
+        CLEANUP_FREE char *parent = path_parent(row->path);
+        Node *dir = parent ? node_find(engine, parent) : NULL;
+        Change *other;
 
-    return origin && origin != change &&
-           (origin->state == CHANGE_STATE_MEDIA || origin->state == CHANGE_STATE_WRITING);
-}
-
-/* The other half of an exchange has brought the row of this file here already. */
-static bool has_arrived(const Round *round, const Sighting *item)
-{
-    for (size_t i = 0; i < item->n_candidates; i++)
-        if (row_is_at(&item->candidates[i], &item->entry) &&
-            round_has_moved(round, item->candidates[i].id))
-            return true;
-    return false;
+        if (!dir || !row_is_at(row, &item->candidate_entries[i]) ||
+            (!item->written && file_stamp_same_content(&row->stamp, now)))
+            continue;
+        other = engine_touch_for(engine, item->change, dir, path_name(row->path));
+        if (other)
+            other->reread = other->echo = true;
+    }
 }
 
 static void decide_file(Round *round, Sighting *item)
 {
     Engine *engine = round->engine;
-    bool has_row = item->row.id && !round_has_moved(round, item->row.id);
+    Change *change = item->change;
+    StoreRow *row = &item->row;
+    bool same = row->id && row_is_at(row, &item->entry);
 
-    if (decide_moved(round, item))
+    if (!same && decide_moved(round, item))
         return;
-    if (!has_row && has_arrived(round, item)) {
+    if (row->id && !same && !change->confirm && !is_certain(round, item)) {
+        hold_replaced(round, item);
+        return;
+    }
+    if (row->id && is_unchanged(item)) {
+        if (!same)
+            adopt(engine, row, &item->entry.stamp);
         finish(round, item);
         return;
     }
-    if (has_row && is_unchanged(item)) {
-        if (!file_stamp_same_inode(&item->row.stamp, &item->entry.stamp))
-            adopt(engine, &item->row, &item->entry.stamp);
-        finish(round, item);
-        return;
-    }
-    if (!has_row && origin_is_under_way(engine, item->change) && step_back(round, item))
-        return;
-    pending_clear_origin(&engine->pending, item->change);
-    reading_queue(engine, item->change, has_row ? &item->row : NULL, &item->entry.stamp);
+    touch_other_names(engine, item);
+    change->reread = change->written = change->echo = false;
+    change->read_ctime = item->entry.ctime_ns;
+    reading_queue(engine, change, row->id ? row : NULL, &item->entry.stamp);
     item->change = NULL;
 }
 
@@ -249,7 +264,7 @@ static void remove_rows(Round *round, Sighting *item)
 {
     Engine *engine = round->engine;
     Change *change = item->change;
-    bool media = item->row.id && !round_has_moved(round, item->row.id);
+    bool media = item->row.id != NULL;
     Write *write = batch_new(media ? STORE_OP_MEDIA_REMOVE : STORE_OP_FOLDER_REMOVE, change->dir,
                              change->name);
 
@@ -265,9 +280,8 @@ static void remove_rows(Round *round, Sighting *item)
         own_gone_add(engine, item->path);
     write->change = change;
     pending_set_state(&engine->pending, change, CHANGE_STATE_WRITING);
-    if (item->entry.type != ENTRY_TYPE_ABSENT) /* something else took the name */
-        (void)pending_touch(&engine->pending, change->dir, change->name, CHANGE_WAIT_NONE,
-                            clock_now());
+    if (item->entry.type != ENTRY_TYPE_ABSENT || (media && item->rows_below))
+        (void)engine_touch_for(engine, change, change->dir, change->name); /* that was not all */
     item->change = NULL;
     batch_add(engine, write);
 }
@@ -277,7 +291,7 @@ static void decide_gone(Round *round, Sighting *item, bool is_directory_now)
 {
     Engine *engine = round->engine;
     Change *change = item->change;
-    bool media = item->row.id && !round_has_moved(round, item->row.id);
+    bool media = item->row.id != NULL;
     bool rows = media || (item->rows_below && !is_directory_now);
     Node *node = tree_child(engine->tree, change->dir, change->name);
 
@@ -288,6 +302,7 @@ static void decide_gone(Round *round, Sighting *item, bool is_directory_now)
         return;
     }
     if (rows && !change->confirm) {
+        touch_other_names(engine, item);
         pending_hold(&engine->pending, change, clock_now());
         item->change = NULL;
         return;
@@ -299,11 +314,6 @@ static void decide_gone(Round *round, Sighting *item, bool is_directory_now)
     if (!rows) {
         finish(round, item);
         return;
-    }
-    /* What was here is known to be elsewhere, under a name that is not through yet. */
-    if (media && pending_claim(&engine->pending, change->dir, change->name)) {
-        if (step_back(round, item))
-            return;
     }
     remove_rows(round, item);
 }
@@ -353,7 +363,9 @@ static void decide_item(Round *round, Sighting *item)
     if (change->dir->detached || item->directory == PROBE_RESULT_MISSING) {
         /* Its directory's own change, in the parent, takes care of everything below. */
         change->again = false;
-        if (!change->dir->detached)
+        if (!change->dir->detached && change->dir->parent)
+            (void)engine_touch_for(engine, change, change->dir->parent, node_name(change->dir));
+        else if (!change->dir->detached)
             engine_node_missing(engine, change->dir);
         finish(round, item);
         return;
@@ -363,6 +375,8 @@ static void decide_item(Round *round, Sighting *item)
         finish(round, item);
         return;
     }
+    if (wait_for_renames(round, item))
+        return;
     if (item->directory == PROBE_RESULT_ERROR) {
         decide_unreadable(round, item, item->error);
         return;

@@ -104,8 +104,8 @@ static void arm_due(Engine *engine)
         due = UINT64_MAX; /* the retry's end wakes the loop */
     due = ahead < due ? ahead : due;
     due = batch < due ? batch : due;
-    /* Held removals may be waiting for nothing but time. */
-    if (!list_is_empty(&engine->pending.held)) {
+    /* Held ones may be waiting for nothing but time. */
+    if (!list_is_empty(&engine->pending.held) || !list_is_empty(&engine->pending.replaced)) {
         uint64_t held = clock_now() + 100 * CLOCK_US_PER_MS;
 
         due = held < due ? held : due;
@@ -189,6 +189,7 @@ void engine_watch_stop(Engine *engine)
     scans_abort(engine);
     roots_clear(engine);
     moves_clear(engine);
+    renames_clear(&engine->renames);
 }
 
 static void set_waits(Engine *engine)
@@ -276,6 +277,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     collect_init(engine);
     detail_init(engine);
     volumes_init(&engine->volumes, options->mailbox);
+    renames_init(&engine->renames);
     r = pending_init(&engine->pending);
     if (r == 0)
         r = ahead_init(engine);
@@ -344,6 +346,7 @@ Engine *engine_free(Engine *engine)
     collect_done(engine);
     detail_done(engine);
     proof_done(engine);
+    renames_clear(&engine->renames);
     pending_done(&engine->pending);
     ahead_done(engine);
     places_done(engine);

@@ -41,6 +41,20 @@ Change *engine_touch(Engine *engine, Node *dir, const char *name, ChangeWait wai
     return change;
 }
 
+/*
+ * engine_touch_for() - the same, because of a change that is being decided
+ *
+ * Who waits for that one waits for this one too.
+ */
+Change *engine_touch_for(Engine *engine, const Change *cause, Node *dir, const char *name)
+{
+    Change *change = engine_touch(engine, dir, name, CHANGE_WAIT_NONE);
+
+    if (change)
+        pending_join_epoch(&engine->pending, change, cause);
+    return change;
+}
+
 /* A sidecar says something about the photo whose name it begins with. */
 static void touch_photo_of_sidecar(Engine *engine, Node *dir, const char *name)
 {
@@ -102,17 +116,32 @@ static ChangeWait wait_for(const Change *known, WatchChange change)
     }
 }
 
+static void tell_renames(Renames *renames, const Node *dir, const char *name, WatchChange what)
+{
+    if (what == WATCH_CHANGE_CREATED)
+        renames_made(renames, dir, name);
+    else if (what == WATCH_CHANGE_REMOVED) /* what was renamed is not there any more */
+        renames_removed(renames, dir, name);
+    else if (what != WATCH_CHANGE_MOVED_IN)
+        renames_written(renames, dir, name);
+}
+
 static void file_changed(Engine *engine, Node *dir, const char *name, WatchChange what)
 {
     Change *change = pending_find(&engine->pending, dir, name);
+    const Rename *rename;
 
+    tell_renames(&engine->renames, dir, name, what);
+    rename = renames_at(&engine->renames, dir, name);
     change = engine_touch(engine, dir, name, wait_for(change, what));
     if (!change)
         return;
     change->live = true;
-    change->confirm = false;
+    change->confirm = change->echo = false;
     if (what == WATCH_CHANGE_WRITTEN || what == WATCH_CHANGE_MOVED_IN)
         change->complete = true;
+    if (what == WATCH_CHANGE_WRITTEN || (rename && rename->written))
+        change->written = true;
     if (what == WATCH_CHANGE_CREATED)
         change->complete = false;
 }
@@ -140,26 +169,43 @@ static void on_changed(WatchListener *listener, Node *dir, const char *name, Wat
         (void)engine_touch(engine, dir, "", CHANGE_WAIT_SETTLE);
 }
 
-static void on_file_moved(WatchListener *listener, Node *from, const char *from_name, Node *to,
-                          const char *to_name)
+/* Has a file of this name a row, or could it have one? */
+static bool is_tracked(const Engine *engine, const char *name)
+{
+    return engine->running && media_kind_of(name) != MEDIA_KIND_NONE && path_is_utf8(name) &&
+           !rules_ignore_file(engine->rules, name);
+}
+
+/* Where the row of a name is, if it has one. */
+static char *row_path(const Engine *engine, const Node *dir, const char *name)
+{
+    CLEANUP_FREE char *above = moves_rows_path(engine, dir);
+
+    return above ? path_join(above, name) : NULL;
+}
+
+static void on_file_left(WatchListener *listener, Node *dir, const char *name, uint32_t cookie)
 {
     Engine *engine = engine_of(listener);
-    Change *source;
-    Change *change;
+    CLEANUP_FREE char *path = is_tracked(engine, name) ? row_path(engine, dir, name) : NULL;
+    Rename *rename = path ? renames_left(&engine->renames, dir, name, path, cookie) : NULL;
+    Change *change = rename ? pending_find(&engine->pending, dir, name) : NULL;
 
-    if (!engine->running || media_kind_of(from_name) == MEDIA_KIND_NONE ||
-        media_kind_of(to_name) == MEDIA_KIND_NONE)
-        return;
-    change = engine_touch(engine, to, to_name, CHANGE_WAIT_SETTLE);
-    source = pending_find(&engine->pending, from, from_name);
-    if (!change || change == source)
-        return;
-    if (source && source->origin_dir) { /* it had come from somewhere else a moment before */
-        pending_set_origin(&engine->pending, change, source->origin_dir, source->origin_name);
-        pending_clear_origin(&engine->pending, source);
-    } else {
-        pending_set_origin(&engine->pending, change, from, from_name);
+    if (change && change->written) { /* what was written goes along */
+        rename->written = true;
+        change->written = false;
     }
+}
+
+static void on_file_arrived(WatchListener *listener, Node *dir, const char *name, uint32_t cookie)
+{
+    Engine *engine = engine_of(listener);
+    CLEANUP_FREE char *path = is_tracked(engine, name) ? row_path(engine, dir, name) : NULL;
+
+    if (path)
+        renames_arrived(&engine->renames, dir, name, path, cookie);
+    else
+        renames_vanished(&engine->renames, cookie);
 }
 
 static void on_directory_moving(WatchListener *listener, Node *node, Node *to UNUSED,
@@ -195,6 +241,9 @@ static void on_overflow(WatchListener *listener)
                   "more changes than the kernel's queue holds (fs.inotify.max_queued_events): "
                   "looking at everything again");
     engine->overflow_told = now;
+    renames_clear(&engine->renames);
+    LIST_FOREACH (link, &engine->pending.all)
+        CONTAINER_OF(link, Change, by_age)->found = true;
     engine->counters.rescans_overflow++;
     LIST_FOREACH_SAFE (link, tmp, &engine->roots) {
         Root *root = CONTAINER_OF(link, Root, link);
@@ -216,5 +265,6 @@ void engine_node_missing(Engine *engine, Node *node)
 /* events_listener() - what the engine gives to its watcher */
 WatchListener events_listener(void)
 {
-    return (WatchListener){on_changed, on_file_moved, on_directory_moving, on_lost, on_overflow};
+    return (WatchListener){on_changed,          on_file_left, on_file_arrived,
+                           on_directory_moving, on_lost,      on_overflow};
 }

@@ -31,7 +31,6 @@ static void sighting_done(Sighting *item)
     free(item->candidates);
     free(item->candidate_entries);
     free(item->path);
-    free(item->origin_path);
 }
 
 static void round_free(Round *round)
@@ -46,9 +45,6 @@ static void round_free(Round *round)
     probe_job_done(&round->probe);
     for (size_t i = 0; i < round->n_items; i++)
         sighting_done(&round->items[i]);
-    for (size_t i = 0; i < round->n_moved; i++)
-        free(round->moved[i]);
-    free(round->moved);
     free(round->items);
     free(round);
 }
@@ -87,6 +83,12 @@ static void write_directories(Round *round)
 
 static void round_decide(Round *round)
 {
+    /* Whatever the probe has seen, the events that led to it are in the queue by now. */
+    watcher_drain(round->engine->watcher);
+    if (moves_pending(round->engine)) {
+        round_abandon(round);
+        return;
+    }
     decide_round(round);
     write_directories(round);
     round_free(round);
@@ -177,33 +179,19 @@ static int add_candidate(Sighting *item, StoreRow *row)
     return 0;
 }
 
-/* The row that the cookie of a rename points to. */
-static int look_up_origin(Sighting *item, Store *store)
-{
-    StoreRow row = {0};
-    bool below;
-    int r;
-
-    if (!item->origin_path)
-        return 0;
-    r = store_read_row(store, item->origin_path, &row, &below);
-    if (r == 0 && row.id)
-        r = add_candidate(item, &row);
-    if (r == 0)
-        item->n_cookie = item->n_candidates;
-    store_row_done(&row);
-    return r;
-}
-
-static int look_up_inode(Sighting *item, Store *store)
+static int look_up_inode(Sighting *item, const FileStamp *stamp, Store *store)
 {
     StoreRows rows = {0};
-    int r = store_read_inode(store, item->entry.stamp.dev, item->entry.stamp.ino, &rows);
+    int r = store_read_inode(store, stamp->dev, stamp->ino, &rows);
 
     for (size_t i = 0; r == 0 && i < rows.count && item->n_candidates < MAX_CANDIDATES; i++)
         if (!item->row.id || strcmp(rows.items[i].id, item->row.id) != 0)
             r = add_candidate(item, &rows.items[i]);
     store_rows_done(&rows);
+    if (r == 0 && item->n_candidates > 0) {
+        item->candidate_entries = calloc(item->n_candidates, sizeof(Entry));
+        r = item->candidate_entries ? 0 : -ENOMEM;
+    }
     return r;
 }
 
@@ -216,6 +204,22 @@ static void forget_lost_thumbnail(StoreRow *row)
     row->thumbnail_path = NULL;
 }
 
+/* Rows of the same file: it has come from one of them, or has them for other names. */
+static int look_up_others(Sighting *item, Store *store)
+{
+    const StoreRow *row = &item->row;
+    const Entry *entry = &item->entry;
+
+    if (media_kind_of(item->change_name) == MEDIA_KIND_NONE)
+        return 0;
+    if (entry->type != ENTRY_TYPE_FILE)
+        return row->id && row->has_stamp ? look_up_inode(item, &row->stamp, store) : 0;
+    if (row->id && row_is_at(row, entry) && !item->written &&
+        file_stamp_same_content(&row->stamp, &entry->stamp))
+        return 0;
+    return look_up_inode(item, &entry->stamp, store);
+}
+
 static int look_up(Sighting *item, Store *store)
 {
     int r;
@@ -226,18 +230,7 @@ static int look_up(Sighting *item, Store *store)
     if (r != 0)
         return r;
     forget_lost_thumbnail(&item->row);
-    if (item->entry.type != ENTRY_TYPE_FILE || media_kind_of(item->change_name) == MEDIA_KIND_NONE)
-        return 0;
-    if (item->row.id && row_is_at(&item->row, &item->entry))
-        return 0;
-    r = look_up_origin(item, store);
-    if (r == 0)
-        r = look_up_inode(item, store);
-    if (r == 0 && item->n_candidates > 0) {
-        item->candidate_entries = calloc(item->n_candidates, sizeof(Entry));
-        r = item->candidate_entries ? 0 : -ENOMEM;
-    }
-    return r;
+    return look_up_others(item, store);
 }
 
 /* A look-up that found the database locked is run again from the start. */
@@ -247,7 +240,7 @@ static void sighting_forget(Sighting *item)
     item->row = (StoreRow){0};
     for (size_t i = 0; i < item->n_candidates; i++)
         store_row_done(&item->candidates[i]);
-    item->n_candidates = item->n_cookie = 0;
+    item->n_candidates = 0;
     free(item->candidate_entries);
     item->candidate_entries = NULL;
 }
@@ -283,30 +276,24 @@ static void looked_up(StoreTask *task)
         round_verify(round);
 }
 
-void change_paths(const Change *change, char **ret_path, char **ret_origin)
+/* The caller frees it; NULL: its directory is gone, or memory ran out. */
+char *change_path_new(const Change *change)
 {
     CLEANUP_FREE char *dir = change->dir->detached ? NULL : node_path_new(change->dir);
-    CLEANUP_FREE char *origin = NULL;
 
-    *ret_path = *ret_origin = NULL;
-    if (!dir)
-        return;
-    if (change->origin_dir && !change->origin_dir->detached)
-        origin = node_path_new(change->origin_dir);
-    if (origin)
-        *ret_origin = path_join(origin, change->origin_name);
-    *ret_path = path_join(dir, change->name);
+    return dir ? path_join(dir, change->name) : NULL;
 }
 
-/* Sets the paths of an item; false when nothing is to be asked of the rows about it. */
+/* Sets the path of an item; false when nothing is to be asked of the rows about it. */
 static bool needs_look_up(Round *round, Sighting *item)
 {
-    change_paths(item->change, &item->path, &item->origin_path);
+    item->path = change_path_new(item->change);
     if (!item->path) {
         item->directory = PROBE_RESULT_MISSING;
         return false;
     }
     item->change_name = item->change->name;
+    item->written = item->change->written;
     item->is_new = ahead_is_new(round->engine, item);
     return !item->is_new;
 }
@@ -456,6 +443,24 @@ static bool is_left_alone(const Change *change)
     return change->dir->detached || node_is_held(change->dir);
 }
 
+/* To its volume, unless rows have to follow renamed files first. */
+static void hand_out(Engine *engine, Change *change, Volume *volume, uint64_t now)
+{
+    switch (follow_due(engine, change)) {
+    case FOLLOW_STATE_FREE:
+    case FOLLOW_STATE_UNSEEN:
+    case FOLLOW_STATE_DOUBTFUL:
+        pending_park(&engine->pending, change, &volume->ready);
+        return;
+    case FOLLOW_STATE_READY:
+        pending_wait(&engine->pending, change, now + 1);
+        return;
+    case FOLLOW_STATE_BUSY:
+        pending_wait(&engine->pending, change, now + SOON);
+        return;
+    }
+}
+
 /* Hands the changes that are due to their volumes. */
 static void take_due(Engine *engine)
 {
@@ -469,7 +474,7 @@ static void take_due(Engine *engine)
             return;
         volume = is_left_alone(change) ? NULL : volume_of(engine, change->dir);
         if (volume) {
-            pending_park(&engine->pending, change, &volume->ready);
+            hand_out(engine, change, volume, now);
         } else {
             change->again = false;
             pending_finish(&engine->pending, change, now);
@@ -483,6 +488,8 @@ void funnel_run(Engine *engine)
     if (!engine->running || moves_pending(engine) || !list_is_empty(&engine->retries))
         return;
     take_due(engine);
+    if (moves_pending(engine))
+        return;
     LIST_FOREACH (link, &engine->volumes.list) {
         Volume *volume = CONTAINER_OF(link, Volume, link);
 
@@ -491,19 +498,35 @@ void funnel_run(Engine *engine)
     }
 }
 
-/* funnel_release_held() - let removals go on once everything else has been seen */
-void funnel_release_held(Engine *engine)
+/* The oldest first; patient: those only that were held for long enough. */
+static void release(Engine *engine, List *held, bool patient)
+{
+    uint64_t now = clock_now();
+
+    for (ListNode *link; (link = list_first(held));) {
+        Change *change = CONTAINER_OF(link, Change, link);
+
+        if (patient && now < change->due + ENGINE_HOLD_MAX)
+            return;
+        change->confirm = true;
+        pending_wait(&engine->pending, change, now);
+    }
+}
+
+/*
+ * Rows whose files are gone, once the guard agrees (sync/guard.c).
+ *
+ * New files are read first: one of them may be the heir of what is going (store/heir.c).
+ */
+static void release_removals(Engine *engine, bool all_seen)
 {
     Pending *pending = &engine->pending;
     uint64_t now = clock_now();
-    bool all_seen;
 
-    if (list_is_empty(&pending->held) || !engine_scans_idle(engine) || moves_pending(engine))
-        return;
-    /* New files are read first: one of them may be the heir of what is going (store/heir.c). */
-    all_seen = pending->n_undecided == 0 && engine->media_total == 0;
-    if (!all_seen &&
-        now < CONTAINER_OF(list_first(&pending->held), Change, link)->due + ENGINE_HOLD_MAX)
+    all_seen = all_seen && engine->media_total == 0;
+    if (list_is_empty(&pending->held) ||
+        (!all_seen &&
+         now < CONTAINER_OF(list_first(&pending->held), Change, link)->due + ENGINE_HOLD_MAX))
         return;
     guard_look(engine);
     LIST_FOREACH_SAFE (link, tmp, &pending->held) {
@@ -516,4 +539,27 @@ void funnel_release_held(Engine *engine)
         change->confirm = true;
         pending_wait(pending, change, now);
     }
+}
+
+/*
+ * funnel_release_held() - let changes that were held go on once everything else has been seen
+ *
+ * Or when that takes too long. But a row whose file is gone does not go before scans have ended:
+ * one of them may find the file under another name.
+ */
+void funnel_release_held(Engine *engine)
+{
+    Pending *pending = &engine->pending;
+    bool idle = engine_scans_idle(engine);
+    bool all_seen = idle && pending->n_undecided == 0;
+
+    if (idle && pending->count == 0)
+        renames_clear(&engine->renames);
+    if (moves_pending(engine))
+        return;
+    if (all_seen)
+        renames_land(&engine->renames);
+    release(engine, &pending->replaced, !all_seen);
+    if (idle)
+        release_removals(engine, all_seen);
 }

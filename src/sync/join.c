@@ -137,9 +137,13 @@ static void join_apply(Engine *engine, JoinDirectory *directory)
     if (directory->node->mtime != INT64_MIN && directory->node->mtime != directory->listing->mtime)
         (void)engine_touch(engine, directory->node, "", CHANGE_WAIT_NONE);
     directory->node->mtime = directory->listing->mtime;
-    for (size_t i = 0; i < result->n_names; i++)
-        if (!engine_touch(engine, directory->node, result->names[i], CHANGE_WAIT_NONE))
+    for (size_t i = 0; i < result->n_names; i++) {
+        Change *change = engine_touch(engine, directory->node, result->names[i], CHANGE_WAIT_NONE);
+
+        if (!change)
             return; /* no room: it is listed again when there is */
+        change->found = true;
+    }
 }
 
 static void joined(StoreTask *task)

@@ -27,8 +27,9 @@ static Move *move_of(const Engine *engine, const Node *node)
     return NULL;
 }
 
-/* Where the rows of a node are now: its path, unless it or a directory above it was just moved. */
-static char *rows_path(const Engine *engine, const Node *node)
+/* moves_rows_path() - where the rows of a node are now: its path, unless it or a directory above it
+ * was just moved. NULL when memory runs out. */
+char *moves_rows_path(const Engine *engine, const Node *node)
 {
     const Move *move = move_of(engine, node);
     CLEANUP_FREE char *above = NULL;
@@ -37,7 +38,7 @@ static char *rows_path(const Engine *engine, const Node *node)
         return strdup(move->rows_path);
     if (!node->parent)
         return strdup(node_name(node));
-    above = rows_path(engine, node->parent);
+    above = moves_rows_path(engine, node->parent);
     return above ? path_join(above, node_name(node)) : NULL;
 }
 
@@ -61,7 +62,7 @@ void moves_record(Engine *engine, Node *node)
         return;
     move = calloc(1, sizeof(*move));
     if (move)
-        move->rows_path = rows_path(engine, node);
+        move->rows_path = moves_rows_path(engine, node);
     if (!move || !move->rows_path) {
         free(move);
         return; /* its files are then found one by one, by their inodes */
@@ -72,7 +73,8 @@ void moves_record(Engine *engine, Node *node)
 
 bool moves_pending(const Engine *engine)
 {
-    return engine->moving || !list_is_empty(&engine->moves);
+    return engine->moving || !list_is_empty(&engine->moves) ||
+           !list_is_empty(&engine->renames.asked);
 }
 
 /* A move whose directory left the tree, or came back to where its rows are, is no move any more. */
@@ -156,6 +158,7 @@ void moves_take(Engine *engine, List *writes)
 /* move_committed() - the rows went from one path to another: later moves start from there */
 void move_committed(Engine *engine, const char *from, const char *to)
 {
+    renames_rebase(&engine->renames, from, to);
     LIST_FOREACH (link, &engine->moves) {
         Move *move = CONTAINER_OF(link, Move, link);
         char *path;

@@ -30,6 +30,7 @@ int pending_init(Pending *pending)
     for (size_t i = 0; i < CHANGE_WAIT_COUNT; i++)
         list_init(&pending->queues[i]);
     list_init(&pending->held);
+    list_init(&pending->replaced);
     list_init(&pending->all);
     r = ARRAY_RESERVE(pending->counts, pending->counts_capacity, 1);
     if (r < 0)
@@ -125,7 +126,6 @@ Change *pending_find(const Pending *pending, const Node *dir, const char *name)
 
 static void change_free(Pending *pending, Change *change)
 {
-    pending_clear_origin(pending, change);
     hash_remove(&pending->keys, &change->by_key);
     list_remove(&change->link);
     list_remove(&change->by_age);
@@ -143,7 +143,6 @@ void pending_done(Pending *pending)
     for (ListNode *link; (link = list_first(&pending->all));)
         change_free(pending, CONTAINER_OF(link, Change, by_age));
     hash_done(&pending->keys);
-    hash_done(&pending->origins);
     free(pending->counts);
 }
 
@@ -214,41 +213,15 @@ Change *pending_touch(Pending *pending, Node *dir, const char *name, ChangeWait 
     return change;
 }
 
-/* pending_set_origin() - note that what is at change came there from another name by rename(2) */
-void pending_set_origin(Pending *pending, Change *change, Node *dir, const char *name)
+/* pending_join_epoch() - change was touched as a consequence of cause, which is under way */
+void pending_join_epoch(Pending *pending, Change *change, const Change *cause)
 {
-    char *copy = strdup(name);
-
-    pending_clear_origin(pending, change);
-    if (!copy || hash_insert(&pending->origins, &change->by_origin, key_hash(dir, name)) < 0) {
-        free(copy);
-        return; /* only a hint: the inode tells as well */
-    }
-    change->origin_name = copy;
-    change->origin_dir = node_ref(dir);
-}
-
-void pending_clear_origin(Pending *pending, Change *change)
-{
-    if (!change->origin_dir)
+    if (cause->exempt || change->exempt)
         return;
-    hash_remove(&pending->origins, &change->by_origin);
-    change->origin_dir = node_unref(change->origin_dir);
-    free(change->origin_name);
-    change->origin_name = NULL;
-}
-
-Change *pending_claim(const Pending *pending, const Node *dir, const char *name)
-{
-    uint64_t hash = key_hash(dir, name);
-
-    for (HashNode *h = hash_first(&pending->origins, hash); h; h = hash_next(h)) {
-        Change *change = CONTAINER_OF(h, Change, by_origin);
-
-        if (change->origin_dir == dir && strcmp(change->origin_name, name) == 0)
-            return change;
-    }
-    return NULL;
+    if (change->again && cause->epoch < change->again_epoch)
+        change->again_epoch = cause->epoch;
+    if (!change->again && cause->epoch < change->epoch)
+        set_epoch(pending, change, cause->epoch);
 }
 
 /* pending_take_due() - the next change whose time has come, in state PROBING and on no list */
@@ -281,13 +254,24 @@ uint64_t pending_next_due(const Pending *pending)
     return due;
 }
 
-/* pending_hold() - a removal that waits until everything else has been seen */
-void pending_hold(Pending *pending, Change *change, uint64_t now)
+static void hold(Pending *pending, Change *change, List *list, uint64_t now)
 {
     list_remove(&change->link);
     pending_set_state(pending, change, CHANGE_STATE_HELD);
     change->due = now;
-    list_append(&pending->held, &change->link);
+    list_append(list, &change->link);
+}
+
+/* pending_hold() - a removal that waits until everything else has been seen */
+void pending_hold(Pending *pending, Change *change, uint64_t now)
+{
+    hold(pending, change, &pending->held, now);
+}
+
+/* pending_hold_replaced() - likewise, a name with a file that is not the one of its row */
+void pending_hold_replaced(Pending *pending, Change *change, uint64_t now)
+{
+    hold(pending, change, &pending->replaced, now);
 }
 
 /* pending_wait() - put a change that is under way back, to be due at a time soon */
@@ -306,6 +290,22 @@ void pending_wait(Pending *pending, Change *change, uint64_t due)
     while (at != &queue->head && CONTAINER_OF(at, Change, link)->due > due)
         at = at->prev;
     list_insert_before(at->next, &change->link);
+}
+
+/*
+ * pending_return() - put a change that is under way back: events have come, and it was not decided
+ *
+ * It waits for quiet like any other that was touched; its older epoch stays.
+ */
+void pending_return(Pending *pending, Change *change, uint64_t now)
+{
+    if (!change->again) {
+        pending_wait(pending, change, now);
+        return;
+    }
+    change->again = false;
+    change->first = now;
+    enqueue(pending, change, change->wait, now);
 }
 
 /* pending_finish() - a change is worked off; one that was touched meanwhile starts anew */

@@ -4,10 +4,10 @@
  * Events are hints: each one only says that a name in a directory may differ now. What is kept
  * exactly is the tree, because the paths of all later events depend on it.
  *
- * Files that move: MOVED_FROM and MOVED_TO carry the same cookie. They are usually neighbours, but
- * other events may come between, they may come in two reads, and one of them may never come (the
- * other side is not watched). Halves wait in a small ring; the oldest is forgotten when it is full,
- * which costs nothing but the hint.
+ * What moves: MOVED_FROM and MOVED_TO carry the same cookie. They are usually neighbours, but other
+ * events may come between, they may come in two reads, and one of them may never come (the other
+ * side is not watched). Of files the listener is told both. Halves of directories wait in a small
+ * ring; the oldest is forgotten when it is full, which costs nothing but the hint.
  *
  * Directories that move: the kernel sends MOVED_FROM, MOVED_TO and then, to the watch of the moved
  * directory itself, MOVE_SELF (fsnotify_move() in the kernel). A watch descriptor follows its
@@ -39,7 +39,7 @@
 #define MAX_ORPHANS   65536
 #define MAX_UNWATCHED 256 /* ended watches handed back to the kernel in one round */
 
-/* A MOVED_FROM that waits for its MOVED_TO. */
+/* A directory's MOVED_FROM that waits for its MOVED_TO. */
 typedef struct Half {
     uint32_t cookie;
     Node *dir; /* referenced; NULL = free */
@@ -106,7 +106,7 @@ static void watcher_unwatch(void *owner, int wd)
     watcher->unwatched[watcher->n_unwatched++] = wd;
 }
 
-/* ---- moves of files: halves waiting for their other half ---- */
+/* ---- halves waiting for their other half ---- */
 
 static void half_clear(Half *half)
 {
@@ -272,19 +272,29 @@ static void moved_self(Watcher *watcher, Node *node)
 
 /* ---- events ---- */
 
+static void event_moved_from(Watcher *watcher, const Event *event, Node *dir, bool is_directory)
+{
+    WatchListener *listener = watcher->listener;
+
+    if (is_directory)
+        half_put(watcher, event, dir);
+    else
+        listener->file_left(listener, dir, event->name, event->cookie);
+    listener->changed(listener, dir, event->name, WATCH_CHANGE_REMOVED, is_directory);
+}
+
 static void event_moved_to(Watcher *watcher, const Event *event, Node *dir, bool is_directory)
 {
     WatchListener *listener = watcher->listener;
-    Half *half = half_find(watcher, event->cookie);
+    Half *half = is_directory ? half_find(watcher, event->cookie) : NULL;
+    bool paired = half && move_add(watcher, half, dir, event->name);
 
-    if (is_directory && half && move_add(watcher, half, dir, event->name)) {
-        half_clear(half);
-        return; /* MOVE_SELF follows, or move_flush() */
-    }
-    if (half && !is_directory && !half->dir->detached)
-        listener->file_moved(listener, half->dir, half->name, dir, event->name);
     if (half)
         half_clear(half);
+    if (paired)
+        return; /* MOVE_SELF follows, or move_flush() */
+    if (!is_directory)
+        listener->file_arrived(listener, dir, event->name, event->cookie);
     listener->changed(listener, dir, event->name, WATCH_CHANGE_MOVED_IN, is_directory);
 }
 
@@ -312,8 +322,7 @@ static void event_named(Watcher *watcher, const Event *event, Node *dir)
     }
     if (event->mask & IN_MOVED_FROM) {
         counters->moved_from++;
-        half_put(watcher, event, dir);
-        listener->changed(listener, dir, event->name, WATCH_CHANGE_REMOVED, is_directory);
+        event_moved_from(watcher, event, dir, is_directory);
     }
     if (event->mask & IN_MOVED_TO) {
         counters->moved_to++;

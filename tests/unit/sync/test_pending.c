@@ -176,19 +176,49 @@ static void test_put_back_in_order(void **state)
     end(&f);
 }
 
-static void test_origins(void **state)
+static void test_a_consequence_belongs_to_the_epoch_of_its_cause(void **state)
 {
     Fixture f;
+    Change *a;
     Change *b;
+    uint64_t epoch;
 
     (void)state;
     begin(&f);
-    b = touch(&f, "b", CHANGE_WAIT_SETTLE, 0);
-    pending_set_origin(&f.pending, b, f.dir, "a");
-    assert_ptr_equal(pending_claim(&f.pending, f.dir, "a"), b);
-    assert_null(pending_claim(&f.pending, f.dir, "b"));
-    pending_clear_origin(&f.pending, b);
-    assert_null(pending_claim(&f.pending, f.dir, "a"));
+    a = touch(&f, "a", CHANGE_WAIT_NONE, 0);
+    assert_ptr_equal(pending_take_due(&f.pending, 0), a);
+    assert_int_equal(pending_end_epoch(&f.pending, &epoch), 0);
+    b = touch(&f, "b", CHANGE_WAIT_NONE, 1); /* another name */
+    pending_join_epoch(&f.pending, b, a);
+    pending_join_epoch(&f.pending, touch(&f, "a", CHANGE_WAIT_NONE, 1), a); /* itself once more */
+    pending_finish(&f.pending, a, 2);
+    assert_ptr_equal(pending_take_due(&f.pending, 2), b);
+    pending_finish(&f.pending, b, 2);
+    assert_false(pending_reached(&f.pending, epoch));
+    assert_ptr_equal(pending_take_due(&f.pending, 2), a);
+    pending_finish(&f.pending, a, 2);
+    assert_true(pending_reached(&f.pending, epoch));
+    end(&f);
+}
+
+static void test_returned_ones_keep_their_epoch(void **state)
+{
+    Fixture f;
+    Change *a;
+    uint64_t epoch;
+
+    (void)state;
+    begin(&f);
+    a = touch(&f, "a", CHANGE_WAIT_NONE, 0);
+    assert_ptr_equal(pending_take_due(&f.pending, 0), a);
+    assert_int_equal(pending_end_epoch(&f.pending, &epoch), 0);
+    (void)touch(&f, "a", CHANGE_WAIT_SETTLE, 10);
+    pending_return(&f.pending, a, 10);
+    assert_int_equal(pending_next_due(&f.pending), 10 + SETTLE);
+    assert_false(pending_reached(&f.pending, epoch));
+    assert_ptr_equal(pending_take_due(&f.pending, 10 + SETTLE), a);
+    pending_return(&f.pending, a, 300); /* nothing happened to it: at once */
+    assert_int_equal(pending_next_due(&f.pending), 300);
     end(&f);
 }
 
@@ -202,7 +232,8 @@ int main(void)
         cmocka_unit_test(test_a_barrier_does_not_wait_for_what_comes_later),
         cmocka_unit_test(test_held_removals_are_decided),
         cmocka_unit_test(test_put_back_in_order),
-        cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_a_consequence_belongs_to_the_epoch_of_its_cause),
+        cmocka_unit_test(test_returned_ones_keep_their_epoch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,8 @@ struct Fixture {
     Node *root;
     Text told;
     size_t n_told;
+    char *left; /* the last file that left its name, and its cookie */
+    uint32_t left_cookie;
     void (*on_lost)(Fixture *f); /* what the engine may do then; or NULL */
 };
 
@@ -62,14 +64,24 @@ static inline void on_changed(WatchListener *listener, Node *dir, const char *na
     text_printf(&f->told, "%s %s%s; ", words[change], path, is_directory ? "/" : "");
 }
 
-static inline void on_file_moved(WatchListener *listener, Node *from, const char *from_name,
-                                 Node *to, const char *to_name)
+static inline void on_file_left(WatchListener *listener, Node *dir, const char *name,
+                                uint32_t cookie)
 {
     Fixture *f = fixture_of(listener);
-    CLEANUP_FREE char *old = below(f, from, from_name);
-    CLEANUP_FREE char *new = below(f, to, to_name);
 
-    text_printf(&f->told, "%s > %s; ", old, new);
+    free(f->left);
+    f->left = below(f, dir, name);
+    f->left_cookie = cookie;
+}
+
+static inline void on_file_arrived(WatchListener *listener, Node *dir, const char *name,
+                                   uint32_t cookie)
+{
+    Fixture *f = fixture_of(listener);
+    CLEANUP_FREE char *new = below(f, dir, name);
+
+    if (f->left && f->left_cookie == cookie)
+        text_printf(&f->told, "%s > %s; ", f->left, new);
 }
 
 static inline void on_directory_moving(WatchListener *listener, Node *node, Node *to,
@@ -210,7 +222,8 @@ static inline int setup(void **state)
     assert_int_equal(chdir(f->top), 0);
     assert_int_equal(mkdir("lib", 0700), 0);
     f->listener = (WatchListener){.changed = on_changed,
-                                  .file_moved = on_file_moved,
+                                  .file_left = on_file_left,
+                                  .file_arrived = on_file_arrived,
                                   .directory_moving = on_directory_moving,
                                   .lost = on_lost,
                                   .overflow = on_overflow};
@@ -231,6 +244,7 @@ static inline int teardown(void **state)
     f->watcher = watcher_free(f->watcher);
     f->loop = loop_free(f->loop);
     text_done(&f->told);
+    free(f->left);
     assert_int_equal(chdir("/"), 0);
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", f->top);
     assert_int_equal(system(command), 0);

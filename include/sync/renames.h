@@ -1,0 +1,86 @@
+#pragma once
+/* Renames of files: which row belongs to which name, as the events say, until it is written. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/hash.h"
+#include "util/list.h"
+#include "watch/tree.h"
+
+#define RENAMES_MAX 65536 /* more than these are forgotten, all at once: inodes tell as well */
+
+typedef struct Rename Rename;
+
+/* The row that stands at the path `from` follows its file. */
+struct Rename {
+    HashNode by_from;  /* Renames.rows */
+    HashNode by_place; /* Renames.names, or Renames.air while it is in the air */
+    ListNode link;     /* Renames.all */
+    ListNode asked;    /* Renames.asked: to be written */
+    char *from;        /* path of the row in the database */
+    char *id;          /* of the row, where it is known; or NULL */
+    Node *dir;         /* referenced: where its file is; in the air: the name that it left */
+    char *name;
+    bool in_air;      /* it left its name, and has come up nowhere yet */
+    uint32_t cookie;  /* in the air */
+    bool written;     /* the engine's: written to, and not yet read */
+    bool unsure;      /* found by its inode: files may be found yet that belong to it */
+    bool doubtful;    /* one half of an exchange, or there and back again: sync/renames.c */
+    Node *else_dir;   /* referenced: where its file is in the second case, */
+    char *else_name;  /* unless there is a partner: then it is at the partner's place */
+    Rename *partner;  /* the other half of the exchange; or NULL */
+    Rename *doubting; /* the one whose partner this is; or NULL */
+    Rename **writing; /* the engine's pointer to it while it is being written; or NULL */
+};
+
+/* The last MOVED_TO, while it may be the first half of an exchange. */
+typedef struct RenameLast {
+    uint64_t event; /* Renames.n_events */
+    Node *from_dir; /* referenced; NULL: there is none */
+    char *from_name;
+    Node *dir; /* referenced */
+    char *name;
+    char *under;     /* path of the row whose file it came over; NULL: of none */
+    uint32_t cookie; /* of the MOVED_FROM that followed at once */
+    bool left;
+} RenameLast;
+
+typedef struct Renames {
+    HashTable rows;    /* Rename.by_from */
+    HashTable names;   /* Rename.by_place of those that are at a name */
+    HashTable air;     /* Rename.by_place of those in the air, by cookie */
+    List all;          /* Rename.link */
+    List asked;        /* Rename.asked */
+    size_t count;      /* in all */
+    uint64_t n_events; /* of files that left, arrived and were made */
+    RenameLast last;
+} Renames;
+
+void renames_init(Renames *renames);
+void renames_clear(Renames *renames); /* forget everything */
+
+/* Events, in their order. path: where the row of this name is in the database. */
+Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *path,
+                     uint32_t cookie);
+void renames_arrived(Renames *renames, Node *dir, const char *name, const char *path,
+                     uint32_t cookie);
+void renames_vanished(Renames *renames, uint32_t cookie); /* arrived at a name that is no media's */
+void renames_made(Renames *renames, const Node *dir, const char *name);
+void renames_removed(Renames *renames, const Node *dir, const char *name);
+void renames_written(Renames *renames, const Node *dir, const char *name);
+
+Rename *renames_at(const Renames *renames, const Node *dir, const char *name);
+Rename *renames_of(const Renames *renames, const char *path);
+
+/* Evidence of another kind: the file of the row at path is at this name. NULL: no memory. */
+Rename *renames_put(Renames *renames, const char *path, const char *id, Node *dir,
+                    const char *name);
+void renames_judge(Renames *renames, Rename *rename, bool is_there); /* a doubtful one */
+void renames_land(Renames *renames);                                 /* everything has been seen */
+void renames_forget(Renames *renames, Rename *rename);               /* the row stays where it is */
+/* The row stands at path now. */
+void renames_committed(Renames *renames, Rename *rename, const char *path);
+/* A directory's rows went from one path to another. */
+void renames_rebase(Renames *renames, const char *from, const char *to);

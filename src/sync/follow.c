@@ -1,0 +1,202 @@
+/*
+ * Rows follow their files
+ *
+ * What sync/renames.c knows is carried out here: when a name has been quiet for its time, the rows
+ * that come to it and leave it change their paths, before the files themselves are looked at. Rows
+ * that are in one another's way go together, in one batch: a chain from its end, so that each finds
+ * its place free, and those that exchange their places in one go (the store parks one of them). A
+ * row that is in the way and goes nowhere is that of a file which was overwritten: it is removed.
+ *
+ * As with directories (sync/moves.c) nothing else is looked up meanwhile: paths and rows would not
+ * agree.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/engine-private.h"
+#include "util/error.h"
+
+/* Where its file is; NULL when it is in the air or went with its directory. */
+static char *place_path(const Rename *rename)
+{
+    CLEANUP_FREE char *dir =
+        rename->in_air || rename->dir->detached ? NULL : node_path_new(rename->dir);
+
+    return dir ? path_join(dir, rename->name) : NULL;
+}
+
+/* Its row is on the way to the store, behind which it would be looked for in vain. */
+static bool is_being_written(Engine *engine, const Rename *rename)
+{
+    CLEANUP_FREE char *parent = path_parent(rename->from);
+    Node *dir = parent ? node_find(engine, parent) : NULL;
+    const Change *change =
+        dir ? pending_find(&engine->pending, dir, path_name(rename->from)) : NULL;
+
+    return change && change->state == CHANGE_STATE_WRITING;
+}
+
+/* One link of a chain. confirm: everything has been seen, or was waited for long enough. */
+static FollowState check_link(Engine *engine, Rename *rename, bool confirm)
+{
+    if (rename->doubtful || rename->doubting)
+        return FOLLOW_STATE_DOUBTFUL;
+    if ((rename->in_air || rename->unsure) && !confirm)
+        return FOLLOW_STATE_UNSEEN;
+    if (rename->in_air || rename->dir->detached || rename->dir->foreign) {
+        renames_forget(&engine->renames, rename);
+        return FOLLOW_STATE_FREE;
+    }
+    return is_being_written(engine, rename) ? FOLLOW_STATE_BUSY : FOLLOW_STATE_READY;
+}
+
+/* Walks along the rows that stand in the way. READY: the whole chain is. */
+static FollowState check_chain(Engine *engine, Rename *first, bool confirm)
+{
+    Rename *rename = first;
+
+    do {
+        FollowState state = check_link(engine, rename, confirm);
+        CLEANUP_FREE char *path = NULL;
+        Rename *next;
+
+        if (state == FOLLOW_STATE_FREE) /* its row is in nobody's way any more */
+            return rename == first ? FOLLOW_STATE_FREE : FOLLOW_STATE_READY;
+        if (state != FOLLOW_STATE_READY)
+            return state;
+        path = place_path(rename);
+        next = path ? renames_of(&engine->renames, path) : NULL;
+        if (next == rename && rename == first) {
+            renames_forget(&engine->renames, rename);
+            return FOLLOW_STATE_FREE;
+        }
+        rename = next == rename ? NULL : next;
+    } while (rename && rename != first && !rename->writing);
+    return FOLLOW_STATE_READY;
+}
+
+/* The first of the rows that come to a name or leave it; NULL: none does. */
+static Rename *first_link(const Engine *engine, const Change *change)
+{
+    const Renames *renames = &engine->renames;
+    CLEANUP_FREE char *dir = renames->count > 0 ? node_path_new(change->dir) : NULL;
+    CLEANUP_FREE char *path = dir ? path_join(dir, change->name) : NULL;
+    Rename *here = path ? renames_at(renames, change->dir, change->name) : NULL;
+    Rename *own = path && !here ? renames_of(renames, path) : NULL;
+
+    if (own && own->in_air)
+        own = NULL; /* where it goes is to be seen yet; what is here now is not its file */
+    return here ? here : own;
+}
+
+/* follow_state() - may this name be looked at, or must rows follow first? */
+FollowState follow_state(Engine *engine, const Change *change)
+{
+    Rename *rename = first_link(engine, change);
+
+    return rename ? check_chain(engine, rename, change->confirm) : FOLLOW_STATE_FREE;
+}
+
+/* follow_due() - the same; READY: it has been arranged that they do */
+FollowState follow_due(Engine *engine, const Change *change)
+{
+    Rename *rename = first_link(engine, change);
+    FollowState state = rename ? check_chain(engine, rename, change->confirm) : FOLLOW_STATE_FREE;
+
+    if (state == FOLLOW_STATE_READY && !list_is_linked(&rename->asked))
+        list_append(&engine->renames.asked, &rename->asked);
+    return state;
+}
+
+/* ---- handing them to the store ---- */
+
+static Write *follow_write(Rename *rename)
+{
+    Write *write = batch_new(STORE_OP_MEDIA_MOVE, NULL, NULL);
+
+    if (!write)
+        return NULL;
+    write->op.media = media_kind_of(rename->name);
+    write->op.path = strdup(rename->from);
+    write->op.new_path = place_path(rename);
+    write->op.id = rename->id ? strdup(rename->id) : NULL;
+    if (!write->op.path || !write->op.new_path || (rename->id && !write->op.id))
+        return write_free(write);
+    write->rename = rename;
+    rename->writing = &write->rename;
+    return write;
+}
+
+/* Puts a chain in front of at, its end first. */
+static size_t take_chain(Engine *engine, Rename *rename, ListNode *at)
+{
+    size_t n = 0;
+
+    while (rename && !rename->writing) {
+        Write *write = follow_write(rename);
+
+        if (!write)
+            break;
+        list_insert_before(at, &write->link);
+        at = &write->link;
+        rename = renames_of(&engine->renames, write->op.new_path);
+        n++;
+    }
+    return n;
+}
+
+/* follow_take() - the rows that are to follow their files, as operations */
+void follow_take(Engine *engine, List *writes)
+{
+    size_t n = 0;
+
+    for (ListNode *link; n < ENGINE_BATCH_MAX && (link = list_take(&engine->renames.asked));) {
+        Rename *rename = CONTAINER_OF(link, Rename, asked);
+
+        /* Events may have come since it was asked for. */
+        if (!rename->writing && check_chain(engine, rename, true) == FOLLOW_STATE_READY)
+            n += take_chain(engine, rename, &writes->head);
+    }
+}
+
+static bool is_in_the_way(const Rename *rename, const List *moves)
+{
+    LIST_FOREACH (link, moves) {
+        const Write *move = CONTAINER_OF(link, Write, link);
+
+        if (move->op.kind == STORE_OP_FOLDER_MOVE &&
+            (strcmp(rename->from, move->op.new_path) == 0 ||
+             path_is_below(rename->from, move->op.new_path)))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * follow_take_below() - rows of files that had left the place to which directories are moved
+ *
+ * The store removes what stands there, unless it is moved away in the same call.
+ */
+void follow_take_below(Engine *engine, List *moves)
+{
+    LIST_FOREACH (link, &engine->renames.all) {
+        Rename *rename = CONTAINER_OF(link, Rename, link);
+
+        if (!rename->in_air && !rename->writing && !rename->dir->detached &&
+            is_in_the_way(rename, moves))
+            (void)take_chain(engine, rename, &moves->head);
+    }
+}
+
+/* follow_committed() - a row has followed; it may have to go on from there */
+void follow_committed(Engine *engine, Write *write)
+{
+    Rename *rename = STEAL_PTR(write->rename);
+    const StoreOp *op = &write->op;
+
+    rename->writing = NULL;
+    if (op->result == STORE_OP_RESULT_DONE || op->result == STORE_OP_RESULT_NOTHING)
+        renames_committed(&engine->renames, rename, op->new_path);
+    else
+        renames_forget(&engine->renames, rename);
+}

@@ -1,0 +1,515 @@
+/*
+ * Renames of files
+ *
+ * An id belongs to a file, and rows know only paths. So whoever wants to keep ids must know which
+ * row's file is now under which name. The kernel tells it exactly: each rename(2) sends MOVED_FROM
+ * and MOVED_TO with one cookie, all in order. This table carries them out on names only, as a
+ * permutation: an entry says "the row that stands at this path in the database belongs to what is
+ * now at that name". A name without an entry belongs to the row that stands at its own path, or,
+ * when that row has an entry of its own and is elsewhere, to none: it is a new file.
+ *
+ *     mv a b; mv b c         a → c                    one entry, moved on
+ *     mv a b; write a        a → b                    a has no row, and gets a new one
+ *     write x~; mv x~ a      none                     saved by rename: the row of the name stays
+ *     mv a b; mv x~ b        a → b                    likewise, for the row that belongs to b
+ *     mv a b; rm b           none                     the row stays at a, where no file is: it goes
+ *     exchange a b           a → b, b → a
+ *
+ * What an entry knows is what the rows have to become, whatever happened in between; it is written
+ * once the names have been quiet for a while (sync/follow.c), all that depend on one another in one
+ * go. Only then are the files themselves looked at.
+ *
+ * In the air: MOVED_FROM takes an entry up, MOVED_TO with its cookie puts it down. The two may come
+ * far apart, when the directory it goes to is only now being watched: events of one that is not in
+ * the tree yet wait. One that stays in the air left the library, or for a place that is not
+ * watched; there it may be found by its inode. When everything has been seen, it is forgotten.
+ *
+ * RENAME_EXCHANGE of a and b sends the same four events as mv a b; mv b a does. That file b is
+ * there afterwards tells the two apart, but only the disk knows that. So the second reading is
+ * noticed (four events in a row, to and fro), the first one is carried out, and the entry is
+ * doubtful until an event or a look at b tells (renames_judge()).
+ *
+ * When events were lost, all of this is void; then inodes tell where files are, for those that were
+ * not edited meanwhile.
+ */
+#include "sync/renames.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/media_kind.h"
+#include "util/path.h"
+
+void renames_init(Renames *renames)
+{
+    *renames = (Renames){0};
+    list_init(&renames->all);
+    list_init(&renames->asked);
+}
+
+/* ---- keys ---- */
+
+static uint64_t name_hash(const Node *dir, const char *name)
+{
+    return hash_bytes(name, strlen(name), (uint64_t)(uintptr_t)dir);
+}
+
+static uint64_t path_hash(const char *path)
+{
+    return hash_bytes(path, strlen(path), 0);
+}
+
+static uint64_t cookie_hash(uint32_t cookie)
+{
+    return hash_bytes(&cookie, sizeof(cookie), 0);
+}
+
+/* renames_at() - the entry whose file is at this name, or NULL */
+Rename *renames_at(const Renames *renames, const Node *dir, const char *name)
+{
+    if (renames->names.count == 0)
+        return NULL;
+    for (HashNode *h = hash_first(&renames->names, name_hash(dir, name)); h; h = hash_next(h)) {
+        Rename *rename = CONTAINER_OF(h, Rename, by_place);
+
+        if (rename->dir == dir && strcmp(rename->name, name) == 0)
+            return rename;
+    }
+    return NULL;
+}
+
+/* renames_of() - the entry of the row that stands at path in the database, or NULL */
+Rename *renames_of(const Renames *renames, const char *path)
+{
+    if (renames->rows.count == 0)
+        return NULL;
+    for (HashNode *h = hash_first(&renames->rows, path_hash(path)); h; h = hash_next(h)) {
+        Rename *rename = CONTAINER_OF(h, Rename, by_from);
+
+        if (strcmp(rename->from, path) == 0)
+            return rename;
+    }
+    return NULL;
+}
+
+static Rename *in_air(const Renames *renames, uint32_t cookie)
+{
+    if (renames->air.count == 0)
+        return NULL;
+    for (HashNode *h = hash_first(&renames->air, cookie_hash(cookie)); h; h = hash_next(h)) {
+        Rename *rename = CONTAINER_OF(h, Rename, by_place);
+
+        if (rename->cookie == cookie)
+            return rename;
+    }
+    return NULL;
+}
+
+/* ---- entries ---- */
+
+static void free_name(Node **dir, char **name)
+{
+    *dir = node_unref(*dir);
+    free(*name);
+    *name = NULL;
+}
+
+/* It is known what it is. */
+static void end_doubt(Rename *rename)
+{
+    if (rename->partner)
+        rename->partner->doubting = NULL;
+    rename->partner = NULL;
+    rename->doubtful = false;
+    free_name(&rename->else_dir, &rename->else_name);
+}
+
+/* Takes it out of the table of its place. */
+static void lift(Renames *renames, Rename *rename)
+{
+    if (!rename->dir)
+        return;
+    hash_remove(rename->in_air ? &renames->air : &renames->names, &rename->by_place);
+    rename->in_air = false;
+    free_name(&rename->dir, &rename->name);
+}
+
+/*
+ * renames_forget() - the row stays where it is, and belongs to what is there
+ *
+ * Of one that is being written that is where it is being written to.
+ */
+void renames_forget(Renames *renames, Rename *rename)
+{
+    end_doubt(rename);
+    if (rename->doubting)
+        rename->doubting->partner = NULL;
+    lift(renames, rename);
+    hash_remove(&renames->rows, &rename->by_from);
+    list_remove(&rename->link);
+    list_remove(&rename->asked);
+    renames->count--;
+    if (rename->writing)
+        *rename->writing = NULL;
+    free(rename->from);
+    free(rename->id);
+    free(rename);
+}
+
+static void forget_last(Renames *renames)
+{
+    RenameLast *last = &renames->last;
+
+    free_name(&last->from_dir, &last->from_name);
+    free_name(&last->dir, &last->name);
+    free(last->under);
+    *last = (RenameLast){0};
+}
+
+/* renames_clear() - forget everything: events were lost, or nothing is pending any more */
+void renames_clear(Renames *renames)
+{
+    for (ListNode *link; (link = list_first(&renames->all));)
+        renames_forget(renames, CONTAINER_OF(link, Rename, link));
+    forget_last(renames);
+    hash_done(&renames->rows);
+    hash_done(&renames->names);
+    hash_done(&renames->air);
+}
+
+static Rename *rename_new(Renames *renames, const char *path)
+{
+    Rename *rename;
+
+    if (renames->count >= RENAMES_MAX)
+        renames_clear(renames);
+    rename = calloc(1, sizeof(*rename));
+    if (!rename)
+        return NULL;
+    rename->from = strdup(path);
+    if (!rename->from || hash_insert(&renames->rows, &rename->by_from, path_hash(path)) < 0) {
+        free(rename->from);
+        free(rename);
+        return NULL;
+    }
+    list_append(&renames->all, &rename->link);
+    renames->count++;
+    return rename;
+}
+
+/* Puts it at a name, where no other is. Without memory it is forgotten: false. */
+static bool place(Renames *renames, Rename *rename, Node *dir, const char *name)
+{
+    Node *ref = node_ref(dir);
+    char *copy = strdup(name);
+
+    lift(renames, rename);
+    if (!copy || hash_insert(&renames->names, &rename->by_place, name_hash(dir, name)) < 0) {
+        free_name(&ref, &copy);
+        renames_forget(renames, rename);
+        return false;
+    }
+    rename->dir = ref;
+    rename->name = copy;
+    return true;
+}
+
+/* ---- files that leave ---- */
+
+/* The last one that arrived leaves again, at once: the second half of an exchange may follow. */
+static void note_left(Renames *renames, const Node *dir, const char *name, uint32_t cookie)
+{
+    RenameLast *last = &renames->last;
+
+    last->left =
+        last->dir == dir && last->event + 1 == renames->n_events && strcmp(last->name, name) == 0;
+    last->cookie = cookie;
+    if (!last->left)
+        forget_last(renames);
+}
+
+/*
+ * renames_left() - MOVED_FROM: what is at this name is on its way to another one
+ *
+ * Returns its entry; NULL when it has no row, or memory ran out.
+ */
+Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *path,
+                     uint32_t cookie)
+{
+    Rename *rename = renames_at(renames, dir, name);
+    Node *ref = node_ref(dir);
+    char *copy = strdup(name);
+
+    renames->n_events++;
+    note_left(renames, dir, name, cookie);
+    if (!rename && !renames_of(renames, path)) /* else it is a new file */
+        rename = rename_new(renames, path);
+    if (rename) {
+        end_doubt(rename); /* it was there to leave */
+        lift(renames, rename);
+    }
+    if (!rename || !copy ||
+        hash_insert(&renames->air, &rename->by_place, cookie_hash(cookie)) < 0) {
+        free_name(&ref, &copy);
+        if (rename)
+            renames_forget(renames, rename);
+        return NULL;
+    }
+    rename->dir = ref;
+    rename->name = copy;
+    rename->in_air = true;
+    rename->cookie = cookie;
+    rename->unsure = false;
+    return rename;
+}
+
+/* ---- files that arrive ---- */
+
+/* Back where it had come from a moment before, over a file: an exchange, most likely. */
+static bool is_exchange(const Renames *renames, const Node *dir, const char *name, uint32_t cookie)
+{
+    const RenameLast *last = &renames->last;
+
+    return last->left && last->cookie == cookie && last->event + 2 == renames->n_events &&
+           last->from_dir == dir && strcmp(last->from_name, name) == 0;
+}
+
+/* It stays at the name that it has just left; what it had come over is here. */
+static void exchange(Renames *renames, Rename *rename, Node *dir, const char *name)
+{
+    RenameLast *last = &renames->last;
+    Rename *partner = NULL;
+
+    if (!place(renames, rename, last->dir, last->name))
+        return;
+    rename->doubtful = true;
+    if (last->under && !renames_of(renames, last->under))
+        partner = rename_new(renames, last->under);
+    if (partner && place(renames, partner, dir, name)) {
+        partner->doubting = rename;
+        rename->partner = partner;
+        return;
+    }
+    rename->else_name = strdup(name);
+    rename->else_dir = rename->else_name ? node_ref(dir) : NULL;
+}
+
+/* Path of the row whose file is at this name; NULL: there is none. */
+static const char *row_at(const Renames *renames, const Rename *there, const char *path)
+{
+    if (there)
+        return there->from;
+    return renames_of(renames, path) ? NULL : path;
+}
+
+static void note_arrived(Renames *renames, const Rename *rename, Node *dir, const char *name,
+                         const char *under)
+{
+    RenameLast *last = &renames->last;
+
+    forget_last(renames);
+    last->event = renames->n_events;
+    last->from_name = strdup(rename->name);
+    last->name = strdup(name);
+    last->under = under ? strdup(under) : NULL;
+    last->from_dir = node_ref(rename->dir);
+    last->dir = node_ref(dir);
+    if (!last->from_name || !last->name || (under && !last->under))
+        forget_last(renames);
+}
+
+/*
+ * renames_arrived() - MOVED_TO: a file came to this name, over one that may have been there
+ *
+ * One that is not in the air has no row, or nobody knows which: what is at the name keeps its
+ * entry, or the row of its own path (saved by rename).
+ */
+void renames_arrived(Renames *renames, Node *dir, const char *name, const char *path,
+                     uint32_t cookie)
+{
+    Rename *rename = in_air(renames, cookie);
+    Rename *there = renames_at(renames, dir, name);
+
+    renames->n_events++;
+    if (there)
+        end_doubt(there);
+    if (rename && media_kind_of(rename->from) != media_kind_of(name)) {
+        renames_forget(renames, rename); /* its row is of the other table */
+        rename = NULL;
+    }
+    if (!rename) {
+        forget_last(renames);
+    } else if (!there && is_exchange(renames, dir, name, cookie)) {
+        exchange(renames, rename, dir, name);
+        forget_last(renames);
+    } else {
+        note_arrived(renames, rename, dir, name, row_at(renames, there, path));
+        if (there)
+            renames_forget(renames, there);
+        if (place(renames, rename, dir, name) && strcmp(rename->from, path) == 0 &&
+            !rename->writing)
+            renames_forget(renames, rename); /* home again */
+    }
+}
+
+/* renames_vanished() - MOVED_TO a name that has no row */
+void renames_vanished(Renames *renames, uint32_t cookie)
+{
+    Rename *rename = in_air(renames, cookie);
+
+    forget_last(renames);
+    if (rename)
+        renames_forget(renames, rename);
+}
+
+/* ---- other events ---- */
+
+/* renames_made() - CREATE: there was nothing at this name */
+void renames_made(Renames *renames, const Node *dir, const char *name)
+{
+    Rename *rename = renames_at(renames, dir, name);
+
+    renames->n_events++;
+    if (rename && rename->doubtful)
+        renames_judge(renames, rename, false);
+    else if (rename)
+        renames_forget(renames, rename);
+}
+
+/* renames_removed() - DELETE */
+void renames_removed(Renames *renames, const Node *dir, const char *name)
+{
+    Rename *rename = renames_at(renames, dir, name);
+
+    if (rename)
+        renames_forget(renames, rename);
+}
+
+/* renames_written() - CLOSE_WRITE or ATTRIB: there is a file at this name */
+void renames_written(Renames *renames, const Node *dir, const char *name)
+{
+    Rename *rename = renames_at(renames, dir, name);
+
+    if (rename && rename->doubtful)
+        end_doubt(rename);
+}
+
+/* ---- what the disk says ---- */
+
+/*
+ * renames_put() - the file of the row at path is at this name, its inode says
+ *
+ * What was at the name gives way.
+ */
+Rename *renames_put(Renames *renames, const char *path, const char *id, Node *dir, const char *name)
+{
+    Rename *rename = renames_of(renames, path);
+    Rename *there = renames_at(renames, dir, name);
+
+    if (there && there != rename)
+        renames_forget(renames, there);
+    if (!rename)
+        rename = rename_new(renames, path);
+    if (!rename)
+        return NULL;
+    end_doubt(rename);
+    free(rename->id);
+    rename->id = strdup(id);
+    if (!rename->id) {
+        renames_forget(renames, rename);
+        return NULL;
+    }
+    return place(renames, rename, dir, name) ? rename : NULL;
+}
+
+/*
+ * renames_judge() - end the doubt about one that may be half of an exchange
+ * @is_there: a file is at its name, so it is; else it went there and back again
+ */
+void renames_judge(Renames *renames, Rename *rename, bool is_there)
+{
+    Rename *partner = rename->partner;
+    const Rename *other = partner ? partner : rename;
+    Node *dir = partner ? partner->dir : rename->else_dir;
+    char *name = dir && !other->in_air ? strdup(partner ? partner->name : rename->else_name) : NULL;
+
+    if (!is_there && name)
+        node_ref(dir);
+    end_doubt(rename);
+    if (!is_there && partner)
+        renames_forget(renames, partner);
+    if (!is_there && name) {
+        if (!renames_at(renames, dir, name))
+            (void)place(renames, rename, dir, name);
+        else
+            renames_forget(renames, rename);
+        (void)node_unref(dir);
+    } else if (!is_there) {
+        renames_forget(renames, rename);
+    }
+    free(name);
+}
+
+/* renames_land() - everything has been seen: what is in the air is not in the library any more */
+void renames_land(Renames *renames)
+{
+    forget_last(renames);
+    LIST_FOREACH_SAFE (link, tmp, &renames->all) {
+        Rename *rename = CONTAINER_OF(link, Rename, link);
+
+        rename->unsure = false;
+        if (rename->in_air)
+            renames_forget(renames, rename);
+    }
+}
+
+/* ---- what the database says ---- */
+
+/* Another path for its row. Without memory it is forgotten. */
+static void set_from(Renames *renames, Rename *rename, char *path)
+{
+    hash_remove(&renames->rows, &rename->by_from);
+    if (path) {
+        free(rename->from);
+        rename->from = path;
+    }
+    /* The table had room for it a moment ago. */
+    (void)hash_insert(&renames->rows, &rename->by_from, path_hash(rename->from));
+    if (!path)
+        renames_forget(renames, rename);
+}
+
+static bool is_place_at(const Rename *rename, const char *path)
+{
+    CLEANUP_FREE char *dir =
+        rename->in_air || rename->dir->detached ? NULL : node_path_new(rename->dir);
+    CLEANUP_FREE char *place = dir ? path_join(dir, rename->name) : NULL;
+
+    return place && strcmp(place, path) == 0;
+}
+
+/* renames_committed() - its row stands at path now; when its file is there too, that was it */
+void renames_committed(Renames *renames, Rename *rename, const char *path)
+{
+    rename->writing = NULL;
+    if (is_place_at(rename, path))
+        renames_forget(renames, rename);
+    else
+        set_from(renames, rename, strdup(path));
+}
+
+/* renames_rebase() - the rows of a directory went from one path to another */
+void renames_rebase(Renames *renames, const char *from, const char *to)
+{
+    LIST_FOREACH_SAFE (link, tmp, &renames->all) {
+        Rename *rename = CONTAINER_OF(link, Rename, link);
+        char *path;
+
+        if (path_is_below(rename->from, from))
+            set_from(renames, rename,
+                     asprintf(&path, "%s%s", to, rename->from + strlen(from)) < 0 ? NULL : path);
+    }
+}

@@ -1,0 +1,407 @@
+/* Renames of files: every sequence of events against what the rows have to become. */
+#include "sync/renames.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/text.h"
+
+/* Names are one letter and stand in /r; "x~" and the like are names that are no media's. */
+typedef struct Fixture {
+    Renames renames;
+    Tree tree;
+    Node *dir;
+    uint32_t cookie;
+} Fixture;
+
+static int setup(void **state)
+{
+    Fixture *f = calloc(1, sizeof(*f));
+
+    renames_init(&f->renames);
+    tree_init(&f->tree, NULL, NULL);
+    assert_int_equal(tree_add_root(&f->tree, "/r", &f->dir), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    Fixture *f = *state;
+
+    renames_clear(&f->renames);
+    tree_remove(&f->tree, f->dir);
+    tree_done(&f->tree);
+    free(f);
+    return 0;
+}
+
+static const char *name_of(char letter)
+{
+    static char names[2][8];
+    static int turn;
+
+    turn ^= 1;
+    (void)snprintf(names[turn], sizeof(names[turn]), "%c.jpg", letter);
+    return names[turn];
+}
+
+static const char *path_of(char letter)
+{
+    static char path[16];
+
+    (void)snprintf(path, sizeof(path), "/r/%c.jpg", letter);
+    return path;
+}
+
+static void leave(Fixture *f, char from)
+{
+    (void)renames_left(&f->renames, f->dir, name_of(from), path_of(from), ++f->cookie);
+}
+
+static void arrive(Fixture *f, char to, uint32_t cookie)
+{
+    renames_arrived(&f->renames, f->dir, name_of(to), path_of(to), cookie);
+}
+
+static void move(Fixture *f, char from, char to)
+{
+    leave(f, from);
+    arrive(f, to, f->cookie);
+}
+
+static void arrive_from_outside(Fixture *f, char to)
+{
+    arrive(f, to, ++f->cookie);
+}
+
+static void make(Fixture *f, char name)
+{
+    renames_made(&f->renames, f->dir, name_of(name));
+}
+
+static Rename *at(Fixture *f, char name)
+{
+    return renames_at(&f->renames, f->dir, name_of(name));
+}
+
+/* All entries, oldest first, such as "a>b c>(air)". */
+static void assert_rows(Fixture *f, const char *expected)
+{
+    CLEANUP(text_done) Text text = {0};
+
+    LIST_FOREACH (link, &f->renames.all) {
+        const Rename *rename = CONTAINER_OF(link, Rename, link);
+
+        text_printf(&text, "%s%c>", text.data ? " " : "", rename->from[3]);
+        if (rename->in_air)
+            text_append(&text, "(air)");
+        else
+            text_printf(&text, "%c%s", rename->name[0], rename->doubtful ? "?" : "");
+    }
+    assert_string_equal(text.data ? text.data : "", expected);
+}
+
+static void test_chains(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    assert_rows(f, "a>b");
+    move(f, 'b', 'c');
+    assert_rows(f, "a>c");
+    assert_null(at(f, 'b'));
+    move(f, 'd', 'b');
+    assert_rows(f, "a>c d>b");
+    move(f, 'c', 'a'); /* home again */
+    assert_rows(f, "d>b");
+    move(f, 'b', 'd');
+    assert_rows(f, "");
+}
+
+/* A new file at a name whose row is elsewhere has none, wherever it goes. */
+static void test_new_files_have_no_row(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    make(f, 'a');
+    move(f, 'a', 'c');
+    assert_rows(f, "a>b");
+    move(f, 'c', 'd');
+    assert_rows(f, "a>b c>d"); /* of c it is not known whether it had one */
+}
+
+static void test_saved_by_rename(void **state)
+{
+    Fixture *f = *state;
+
+    arrive_from_outside(f, 'a');
+    assert_rows(f, "");
+    move(f, 'a', 'b');
+    arrive_from_outside(f, 'b');
+    assert_rows(f, "a>b");
+    leave(f, 'b');
+    renames_vanished(&f->renames, f->cookie); /* to b.jpg~ */
+    assert_rows(f, "");
+}
+
+/* The file that moves keeps its id, the one that it is moved over has lost its. */
+static void test_moved_over_another(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    move(f, 'c', 'b');
+    assert_rows(f, "c>b");
+    assert_null(renames_of(&f->renames, "/r/a.jpg"));
+}
+
+static void test_removed_and_made(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    renames_removed(&f->renames, f->dir, "b.jpg");
+    assert_rows(f, "");
+    leave(f, 'a');
+    assert_rows(f, "a>(air)");
+    make(f, 'a'); /* another file; where the first one went is still to be seen */
+    assert_rows(f, "a>(air)");
+    renames_land(&f->renames);
+    assert_rows(f, "");
+}
+
+/* The other half comes late: events of a directory that is not in the tree yet have waited. */
+static void test_late_arrival(void **state)
+{
+    Fixture *f = *state;
+    uint32_t cookie;
+
+    leave(f, 'a');
+    cookie = f->cookie;
+    move(f, 'b', 'a');
+    assert_rows(f, "a>(air) b>a");
+    arrive(f, 'c', cookie);
+    assert_rows(f, "a>c b>a");
+}
+
+static void test_exchange(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    assert_rows(f, "a>b? b>a");
+    renames_judge(&f->renames, at(f, 'b'), true);
+    assert_rows(f, "a>b b>a");
+    move(f, 'a', 'c');
+    assert_rows(f, "a>b b>c");
+}
+
+static void test_there_and_back(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    renames_judge(&f->renames, at(f, 'b'), false); /* nothing is at b */
+    assert_rows(f, "a>a");
+}
+
+/* Events that end the doubt. */
+static void test_doubts(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    move(f, 'a', 'c'); /* whichever it is */
+    assert_rows(f, "a>b? b>c");
+    move(f, 'b', 'd'); /* so it was there */
+    assert_rows(f, "a>d b>c");
+    renames_clear(&f->renames);
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    move(f, 'a', 'c');
+    make(f, 'b'); /* so there was nothing */
+    assert_rows(f, "a>c");
+    renames_clear(&f->renames);
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    renames_written(&f->renames, f->dir, "b.jpg");
+    assert_false(at(f, 'b')->doubtful);
+    renames_clear(&f->renames);
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    renames_removed(&f->renames, f->dir, "a.jpg");
+    assert_rows(f, "a>b?");
+    renames_judge(&f->renames, at(f, 'b'), false);
+    assert_rows(f, "");
+}
+
+/* Exchanges of what was moved before, and with a file that has no row. */
+static void test_exchange_of_moved_ones(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'c', 'a');
+    move(f, 'd', 'b');
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    assert_rows(f, "c>b? d>a");
+    renames_clear(&f->renames);
+
+    move(f, 'b', 'c');
+    make(f, 'b');
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    assert_rows(f, "b>c a>b?");
+    renames_judge(&f->renames, at(f, 'b'), false);
+    assert_rows(f, "b>c a>a");
+}
+
+/* What comes between is no exchange: b was overwritten, and what came there went back. */
+static void test_no_exchange(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    make(f, 'a');
+    move(f, 'b', 'a');
+    assert_rows(f, "");
+    renames_clear(&f->renames);
+    move(f, 'a', 'b');
+    move(f, 'c', 'd');
+    move(f, 'b', 'a');
+    assert_rows(f, "c>d");
+}
+
+/* A photo that becomes a video has a row in another table. */
+static void test_other_table(void **state)
+{
+    Fixture *f = *state;
+
+    leave(f, 'a');
+    renames_arrived(&f->renames, f->dir, "a.mp4", "/r/a.mp4", f->cookie);
+    assert_rows(f, "");
+}
+
+static void test_found_by_inode(void **state)
+{
+    Fixture *f = *state;
+    Rename *rename;
+
+    move(f, 'c', 'b');
+    rename = renames_put(&f->renames, "/r/a.jpg", "id", f->dir, "b.jpg");
+    assert_non_null(rename);
+    assert_string_equal(rename->id, "id");
+    assert_rows(f, "a>b");
+    leave(f, 'd');
+    assert_non_null(renames_put(&f->renames, "/r/d.jpg", "id2", f->dir, "e.jpg")); /* it landed */
+    assert_rows(f, "a>b d>e");
+}
+
+static void test_committed(void **state)
+{
+    Fixture *f = *state;
+    Rename *writing;
+
+    move(f, 'a', 'b');
+    writing = at(f, 'b');
+    writing->writing = &writing;
+    move(f, 'b', 'c'); /* while it is on its way */
+    renames_committed(&f->renames, writing, "/r/b.jpg");
+    assert_rows(f, "b>c");
+    writing = at(f, 'c');
+    writing->writing = &writing;
+    renames_removed(&f->renames, f->dir, "c.jpg");
+    assert_null(writing); /* forgotten meanwhile */
+    move(f, 'a', 'b');
+    renames_committed(&f->renames, at(f, 'b'), "/r/b.jpg");
+    assert_rows(f, "");
+}
+
+/* The row is still on its way to b when its file comes home: it has to come back. */
+static void test_home_while_written(void **state)
+{
+    Fixture *f = *state;
+    Rename *writing;
+
+    move(f, 'a', 'b');
+    writing = at(f, 'b');
+    writing->writing = &writing;
+    renames_written(&f->renames, f->dir, "b.jpg");
+    make(f, 'x');
+    move(f, 'b', 'a');
+    assert_non_null(writing);
+    renames_committed(&f->renames, writing, "/r/b.jpg");
+    assert_rows(f, "b>a");
+}
+
+static void test_directory_moved(void **state)
+{
+    Fixture *f = *state;
+    Node *sub;
+
+    assert_int_equal(tree_add(&f->tree, f->dir, "d", &sub), 0);
+    (void)renames_left(&f->renames, sub, "a.jpg", "/r/d/a.jpg", 1);
+    arrive(f, 'b', 1);
+    renames_rebase(&f->renames, "/r/d", "/r/new");
+    assert_non_null(renames_of(&f->renames, "/r/new/a.jpg"));
+    assert_null(renames_of(&f->renames, "/r/d/a.jpg"));
+    renames_rebase(&f->renames, "/r/ne", "/r/x"); /* a prefix that is no directory of it */
+    assert_non_null(renames_of(&f->renames, "/r/new/a.jpg"));
+}
+
+static void test_bounded(void **state)
+{
+    Fixture *f = *state;
+    char name[32], path[48];
+
+    for (unsigned i = 0; i <= RENAMES_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "%u.jpg", i);
+        (void)snprintf(path, sizeof(path), "/r/%u.jpg", i);
+        (void)renames_left(&f->renames, f->dir, name, path, i);
+        assert_in_range(f->renames.count, 1, RENAMES_MAX);
+    }
+    assert_int_equal(f->renames.count, 1);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_chains),
+        TEST(test_new_files_have_no_row),
+        TEST(test_saved_by_rename),
+        TEST(test_moved_over_another),
+        TEST(test_removed_and_made),
+        TEST(test_late_arrival),
+        TEST(test_exchange),
+        TEST(test_there_and_back),
+        TEST(test_doubts),
+        TEST(test_exchange_of_moved_ones),
+        TEST(test_no_exchange),
+        TEST(test_other_table),
+        TEST(test_found_by_inode),
+        TEST(test_committed),
+        TEST(test_home_while_written),
+        TEST(test_directory_moved),
+        TEST(test_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
