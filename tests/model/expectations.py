@@ -34,6 +34,8 @@ Where the design allows more than one, and why:
   stay at the old name if a file is there. Directories' own ids: the rule `blind_directories`. One of
   several hard links may get another one's id.
 - A file rewritten with its size and mtime restored in a blind burst is not seen.
+- A file edited by a name outside of the library, or by one that is no photo's, sends no event to its
+  other names (hard links): their rows may tell of what it was before.
 """
 
 import collections
@@ -158,10 +160,17 @@ class Expectations(Tree):
             entry.expect.add(NEW)
             self._release(ids, path, "f")
 
-    def _modify(self, inode):
+    def _heard(self, inode, path):
+        """Does an event tell of an edit by this name, to all names of the file?"""
+        if len(inode.entries) == 1:
+            return True
+        return (not self.rules.tolerates("hard-link-edits") and names.photo_is_shown(path)
+                and self._watched(names.parent(path)))
+
+    def _modify(self, inode, path):
         inode.modified = True
         inode.unseen = inode.hidden = False
-        inode.linked = len(inode.entries) > 1 and self.rules.tolerates("hard-link-edits")
+        inode.linked = not self._heard(inode, path)
         for entry in inode.entries:
             if entry.expect and NONE in entry.expect and inode.content is not None:
                 entry.expect = entry.expect - {NONE} | {NEW}

@@ -56,7 +56,7 @@ class Model(Expectations):
             return False
         inode = entry.node
         inode.content, inode.size, inode.mtime = content, size, self._now()
-        self._modify(inode)
+        self._modify(inode, path)
         return True
 
     def do_append(self, path, count):
@@ -64,7 +64,7 @@ class Model(Expectations):
             return False
         inode = self.lookup(path).node
         inode.size, inode.mtime = inode.size + count, self._now()
-        self._modify(inode)
+        self._modify(inode, path)
         return True
 
     def do_truncate(self, path, size):
@@ -72,7 +72,7 @@ class Model(Expectations):
             return False
         inode = self.lookup(path).node
         inode.content, inode.size, inode.mtime = None, size, self._now()
-        self._modify(inode)
+        self._modify(inode, path)
         return True
 
     def do_hide(self, path, content, size):
@@ -83,7 +83,7 @@ class Model(Expectations):
         if inode.size != size or inode.content in (None, content):
             return False
         inode.content, inode.hidden = content, True
-        inode.unseen |= self.rules.tolerates("hidden-edits")
+        inode.unseen |= self.rules.tolerates("hidden-edits") or not self._heard(inode, path)
         return True
 
     def do_touch(self, path, seconds):
@@ -96,7 +96,7 @@ class Model(Expectations):
         if not self._writable(path):
             return False
         entry.node.mtime = self._now() if seconds is None else f"s{seconds}"
-        self._modify(entry.node)
+        self._modify(entry.node, path)
         return True
 
     def do_chmod(self, path):
