@@ -8,11 +8,11 @@
 #include "volume/sidecars.h"
 
 typedef struct Volume {
-    ListNode link;  /* Volumes.list */
-    char *device;   /* "major:minor"; NULL: not known yet, the volume of one user only */
-    char *type;     /* of the file system; NULL with device */
-    MountKind kind; /* REMOTE: polled as well as watched */
-    Worker *worker;
+    ListNode link;     /* Volumes.list */
+    char *device;      /* "major:minor"; NULL: not known yet, the volume of one user only */
+    char *type;        /* of the file system; NULL with device */
+    MountKind kind;    /* REMOTE: polled as well as watched */
+    Worker *worker;    /* NULL after volumes_stop() */
     Sidecars sidecars; /* its thread's */
     unsigned users;    /* places on it; without any it is ended by volumes_reap() */
     /* the engine's: */

@@ -338,6 +338,7 @@ Engine *engine_free(Engine *engine)
     if (!engine || !engine_stop(engine))
         return NULL;
     scans_abort(engine);
+    reading_clear(engine); /* a look-up that ended last may have queued some */
     batch_clear(engine);
     moves_clear(engine);
     roots_done(engine);

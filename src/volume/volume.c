@@ -49,12 +49,11 @@ unsigned volumes_stop(Volumes *volumes, uint64_t timeout_us)
         Volume *volume = CONTAINER_OF(link, Volume, link);
         uint64_t now = clock_now();
 
-        if (worker_free(volume->worker, now < end ? end - now : 0)) {
-            volume->worker = NULL;
-            continue;
+        if (!worker_free(volume->worker, now < end ? end - now : 0)) {
+            list_remove(&volume->link); /* its thread may still use it */
+            left++;
         }
-        list_remove(&volume->link); /* its thread may still use it */
-        left++;
+        volume->worker = NULL;
     }
     return left;
 }
@@ -98,6 +97,13 @@ static int volume_start(Volumes *volumes, const Mount *mount, const char *device
     return 0;
 }
 
+/* Device numbers of file systems without a device are used again: the type must be the same too. */
+static bool is_volume_of(const Volume *volume, const Mount *mount, const char *device)
+{
+    return volume->device && strcmp(volume->device, device) == 0 &&
+           (!mount || !volume->type || strcmp(volume->type, mount->type) == 0);
+}
+
 /*
  * volumes_get() - the volume of a mounted file system
  * @mount: from the mount table; NULL for a path that is on none
@@ -112,7 +118,7 @@ int volumes_get(Volumes *volumes, const Mount *mount, Volume **ret_volume)
     LIST_FOREACH (link, &volumes->list) {
         Volume *volume = CONTAINER_OF(link, Volume, link);
 
-        if (volume->device && strcmp(volume->device, device) == 0) {
+        if (is_volume_of(volume, mount, device)) {
             volume->users++;
             *ret_volume = volume;
             return 0;
