@@ -116,6 +116,23 @@ static void arm_due(Engine *engine)
         (void)timer_arm_at(&engine->due_timer, due);
 }
 
+/*
+ * Nothing is watched: what waits, or was under way when the watcher was stopped and comes back, is
+ * found again at the next start. Nobody would take it, and its due time would wake the loop over
+ * and over.
+ */
+static void drop_waiting(Engine *engine)
+{
+    LIST_FOREACH_SAFE (link, tmp, &engine->pending.all) {
+        Change *change = CONTAINER_OF(link, Change, by_age);
+
+        if (change->state != CHANGE_STATE_WAITING && change->state != CHANGE_STATE_HELD)
+            continue;
+        change->again = false;
+        pending_finish(&engine->pending, change, clock_now());
+    }
+}
+
 static void due_fired(Timer *timer UNUSED)
 {
     /* The hook at the end of this round does the work. */
@@ -127,6 +144,8 @@ static void engine_round(LoopHook *hook)
 
     if (engine->stopping)
         return;
+    if (!engine->running)
+        drop_waiting(engine);
     volumes_reap(&engine->volumes);
     if (list_is_empty(&engine->scans))
         watcher_drop_orphans(engine->watcher);
