@@ -10,6 +10,7 @@ typedef bool (*ScopeIsFolder)(const void *owner, const char *path);
 /* Then add the folders, then rules_sort(). 0 or -ENOMEM. */
 int scope_rules_new(const Config *config, char *const *excluded, size_t n_excluded,
                     Rules **ret_rules);
+int scope_rules_add_own(Rules *rules, const Config *config);
 int scope_rules_add_folder(Rules *rules, const char *path);
 /* Does the scan of a registered folder above lead to this one? Else it is a root. */
 bool scope_is_covered(const Rules *rules, const char *path, ScopeIsFolder is_folder,

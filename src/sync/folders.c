@@ -440,7 +440,7 @@ void folders_poll(Engine *engine, bool force)
         return;
     task->number = ++engine->folders_begun;
     task->force = force || engine->folders_stale || !engine->folders_known;
-    task->database = engine->config->database_path;
+    task->database = engine->options.config->database_path; /* outlives a reload */
     task->watch = &engine->database_watch;
     task->rules = rules_ref(engine->rules);
     task->before = engine->folders_known ? snapshot_folders_ref(engine->folders) : NULL;
@@ -474,7 +474,12 @@ static void database_written(FileWatch *watch)
 
 /* ---- rules ---- */
 
-/* rules_build() - put the rules together anew; scans under way keep the older ones */
+/*
+ * rules_build() - put the rules together anew; scans under way keep the older ones
+ *
+ * Where a reload names other directories of our own, those in use until the next start are left out
+ * too.
+ */
 int rules_build(Engine *engine)
 {
     Rules *rules;
@@ -482,6 +487,8 @@ int rules_build(Engine *engine)
 
     if (r < 0)
         return error_trace(r);
+    if (engine->config != engine->options.config)
+        r = scope_rules_add_own(rules, engine->options.config);
     for (size_t i = 0; r == 0 && i < engine->n_always; i++)
         r = scope_rules_add_folder(rules, engine->always[i]);
     if (r < 0) {
@@ -502,7 +509,7 @@ int folders_init(Engine *engine)
     timer_init(&engine->folders_timer, engine->timers, folders_timer_fired);
     timer_init(&engine->held_timer, engine->timers, held_timer_fired);
     r = file_watch_init(&engine->database_watch, engine->loop, engine->timers,
-                        engine->config->database_path, database_written);
+                        engine->options.config->database_path, database_written);
     return r < 0 ? error_trace(r) : rules_build(engine);
 }
 

@@ -12,8 +12,12 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 
-/* The backend's key frames of videos lie beside the directory of its database. */
-static int add_own(Rules *rules, const Config *config)
+/*
+ * scope_rules_add_own() - leave out the places that are the daemon's and the backend's own
+ *
+ * The backend's key frames of videos lie beside the directory of its database. 0 or -ENOMEM.
+ */
+int scope_rules_add_own(Rules *rules, const Config *config)
 {
     CLEANUP_FREE char *database = path_parent(config->database_path);
     CLEANUP_FREE char *data = database ? path_parent(database) : NULL;
@@ -41,7 +45,7 @@ int scope_rules_new(const Config *config, char *const *excluded, size_t n_exclud
     int r = rules_new(config->watch_ignore, config->watch_ignore_files, &rules);
 
     if (r == 0)
-        r = add_own(rules, config);
+        r = scope_rules_add_own(rules, config);
     for (size_t i = 0; r == 0 && i < n_excluded; i++)
         r = rules_add_excluded(rules, excluded[i]);
     if (r < 0) {

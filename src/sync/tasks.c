@@ -54,7 +54,7 @@ static void database_up(Engine *engine)
     engine->snapshot_dirty = true;
     if (engine->database_error)
         log_event(LOG_LEVEL_NOTICE, LOG_EVENT_DATABASE_AVAILABLE, NULL,
-                  engine->config->database_path, "the database is available again");
+                  engine->options.config->database_path, "the database is available again");
     free(engine->database_error);
     engine->database_error = NULL;
 }
@@ -74,8 +74,8 @@ static void database_down(Engine *engine, const StoreTask *task)
     if (engine->database_error && strcmp(engine->database_error, reason) == 0)
         return;
     log_event(LOG_LEVEL_WARNING, LOG_EVENT_DATABASE_UNAVAILABLE, NULL,
-              engine->config->database_path, "%s: %s; waiting for it",
-              engine->config->database_path, reason);
+              engine->options.config->database_path, "%s: %s; waiting for it",
+              engine->options.config->database_path, reason);
     free(engine->database_error);
     engine->database_error = strdup(reason);
 }
