@@ -1169,6 +1169,59 @@ def test_reload_names_what_it_cannot_take_up(library):
     assert not [line for line in daemon.lines[seen:] if "next start" in line]
 
 
+def test_reload_with_other_own_directories(library):
+    """The thumbnails stay where they are until the next start, and are not photos before."""
+    lib = library(roots=(".",))
+    del lib.settings["thumbnails.directory"]
+    write(lib.config, f"[thumbnails]\ndirectory = {lib.thumbnails}\n".encode())
+    lib.photo("b.jpg")
+    daemon = lib.start()
+    lib.settle()
+    write(lib.config, f"[thumbnails]\ndirectory = {lib.path('elsewhere')}\n".encode())
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_line("configuration reloaded")
+    lib.settle()
+    assert [row["path"] for row in lib.rows("images")] == [lib.path("b.jpg")]
+
+
+def test_reload_while_the_database_is_away(library):
+    """What waits for it since the first reload outlives the second one."""
+    lib = library(roots=("r",))
+    lib.photo("r/a.jpg")
+    daemon = lib.start()
+
+    def reload():
+        seen = len(daemon.lines)
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_line("configuration reloaded", start=seen)
+
+    reload()
+    lib.settle()
+    os.rename(lib.database, lib.database + ".away")
+    daemon.wait_line("waiting for it")
+    for _ in range(3):
+        reload()
+    os.rename(lib.database + ".away", lib.database)
+    lib.expect({"r/a.jpg"})
+
+
+def test_watcher_stopped_with_changes_waiting(library):
+    """They do not keep the loop turning, and are found again at the next start."""
+    lib = library(roots=("r",), settings={"watch.settle": "500ms", "watch.settle_create": "500ms"})
+    lib.photo("r/a.jpg")
+    daemon = lib.start()
+    lib.photo("r/b.jpg")
+    daemon.request("POST", "/watcher/stop")
+    due = time.monotonic() + 1
+    wait_for("what waited would be due", lambda: time.monotonic() > due)
+    before = lib.counter("loop_rounds")
+    for _ in range(20):
+        daemon.get("/debug/counters")
+    assert lib.counter("loop_rounds") - before < 200
+    daemon.request("POST", "/watcher/start")
+    lib.expect({"r/a.jpg", "r/b.jpg"})
+
+
 # ---- the process ----
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
