@@ -95,6 +95,7 @@ typedef struct StoreFolders {
 /* Has another process changed PictoPy.db since the last call (PRAGMA data_version, or the file was
  * replaced)? The first call says yes. */
 int store_poll(Store *store, bool *ret_changed);
+uint64_t store_opened(const Store *store); /* another number: maybe another database */
 int store_read_folders(Store *store, StoreFolders *ret_folders); /* all, in short pages */
 void store_folders_done(StoreFolders *folders);
 

@@ -253,9 +253,10 @@ struct Engine {
     bool folders_known;
     bool folders_stale; /* our own writes changed the table */
     bool folders_reading;
-    uint64_t folders_read;  /* readings that have ended */
-    uint64_t folders_begun; /* readings that have begun */
-    uint64_t folders_rest;  /* clock_now() before which it is not read again unasked */
+    uint64_t folders_read;   /* readings that have ended */
+    uint64_t folders_begun;  /* readings that have begun */
+    uint64_t folders_opened; /* store_opened() of the last one */
+    uint64_t folders_rest;   /* clock_now() before which it is not read again unasked */
     bool folders_read_again;
     FileWatch database_watch;
     List own_gone; /* OwnGone.link: folders that we removed or moved ourselves */

@@ -457,6 +457,12 @@ int store_poll(Store *store, bool *ret_changed)
     return 0;
 }
 
+/* store_opened() - how often the file was opened: another number means, maybe another database */
+uint64_t store_opened(const Store *store)
+{
+    return store->opened;
+}
+
 /*
  * store_rest() - gives the caches of both databases and the names of thumbnails back
  *

@@ -37,7 +37,8 @@ typedef struct FolderRefs {
 typedef struct FoldersTask {
     StoreTask task;
     uint64_t number;
-    uint64_t took; /* µs */
+    uint64_t took;   /* µs */
+    uint64_t opened; /* store_opened() of what was read */
     bool force;
     bool changed;
     bool read;
@@ -182,6 +183,7 @@ static int folders_work(StoreTask *store_task, Store *store)
     if (r == 0)
         r = compare(task, &rows);
     task->read = r == 0;
+    task->opened = store_opened(store);
     task->took = clock_now() - begun;
     return r;
 }
@@ -334,9 +336,10 @@ static void take_added(Engine *engine, const FoldersTask *task)
             scan_parent_of(engine, task->added.items[i]->path);
 }
 
+/* What a database that took the place of another one does not list was removed by nobody. */
 static void take_removed(Engine *engine, const FoldersTask *task)
 {
-    for (size_t i = 0; i < task->removed.count; i++) {
+    for (size_t i = 0; i < task->removed.count && task->opened == engine->folders_opened; i++) {
         const SnapshotFolder *folder = task->removed.items[i];
         Node *node = own_gone_has(engine, folder->path) ? NULL : node_find(engine, folder->path);
 
@@ -347,6 +350,7 @@ static void take_removed(Engine *engine, const FoldersTask *task)
                   folder->path);
         excluded_add(engine, folder->path);
         tree_remove(engine->tree, node);
+        places_sweep(engine);
     }
 }
 
@@ -365,6 +369,8 @@ static void take_always(Engine *engine, const FoldersTask *task)
 
 static void take_in(Engine *engine, FoldersTask *task)
 {
+    bool replaced = task->before && task->opened != engine->folders_opened;
+
     if (!task->before) {
         engine->excluded = STEAL_PTR(task->excluded);
         engine->n_excluded = task->n_excluded;
@@ -378,6 +384,9 @@ static void take_in(Engine *engine, FoldersTask *task)
     (void)rules_build(engine);
     update_held(engine, task);
     roots_update(engine, task->roots.items, task->roots.count);
+    if (replaced) /* its rows may be older ones, of a backup */
+        roots_scan(engine, false);
+    engine->folders_opened = task->opened;
     (void)snapshot_folders_unref(engine->folders);
     engine->folders = snapshot_folders_ref(task->now);
     engine->folders_known = true;

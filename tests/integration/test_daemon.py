@@ -171,6 +171,41 @@ def test_database_replaced_by_another(library):
     lib.expect({"s/b.jpg"})
 
 
+def test_database_with_fewer_folders_takes_its_place(library):
+    """A folder that another database does not list was removed by nobody: it is not left out."""
+    lib = library(roots=("r",))
+    names = {"r/a.jpg", "r/sub/b.jpg", "r/sub/deep/c.jpg"}
+    for name in names:
+        lib.photo(name)
+    lib.start()
+    lib.expect(names)
+    other = lib.path("other.db")
+    schema.create(other)
+    first, lib.database = lib.database, other
+    lib.register("r")
+    lib.database = first
+    os.replace(other, lib.database)
+    lib.settle()
+    forget_thumbnails_without_rows(lib)
+    lib.expect(names)
+
+
+def test_older_backup_of_the_database_is_restored(library):
+    """Its folders are the same ones; what it does not know of their photos is found again."""
+    lib = library(roots=("r",))
+    lib.photo("r/a.jpg")
+    lib.start()
+    lib.expect({"r/a.jpg"})
+    shutil.copy(lib.database, lib.path("backup.db"))
+    lib.photo("r/b.jpg")
+    lib.photo("r/sub/c.jpg")
+    lib.expect({"r/a.jpg", "r/b.jpg", "r/sub/c.jpg"})
+    os.replace(lib.path("backup.db"), lib.database)
+    lib.settle()
+    forget_thumbnails_without_rows(lib)
+    lib.expect({"r/a.jpg", "r/b.jpg", "r/sub/c.jpg"})
+
+
 def test_database_corrupt_and_restored(library):
     lib = library(roots=("r",))
     names = set(lib.photos("r", 5))
