@@ -63,14 +63,20 @@ static int add_stamp(ReconcileResult *result, const ListedFile *file, const Stor
     return 0;
 }
 
+static int compare_problem(const void *name, const void *problem)
+{
+    return strcmp(name, path_name(((const StoreProblem *)problem)->path));
+}
+
 /* A file that could not be decoded is not tried again before it changes. */
 static bool is_known_problem(const StoreDirectory *rows, const ListedFile *file)
 {
-    for (size_t i = 0; i < rows->n_problems; i++)
-        if (strcmp(path_name(rows->problems[i].path), file->name) == 0)
-            return file->unreadable ||
-                   file_stamp_same_content(&rows->problems[i].stamp, &file->stamp);
-    return false;
+    const StoreProblem *problem = NULL;
+
+    if (rows->n_problems > 0) /* by path, of one directory: by name */
+        problem = bsearch(file->name, rows->problems, rows->n_problems, sizeof(*problem),
+                          compare_problem);
+    return problem && (file->unreadable || file_stamp_same_content(&problem->stamp, &file->stamp));
 }
 
 static int compare_file(ReconcileResult *result, const StoreDirectory *rows, ListedFile *file,
