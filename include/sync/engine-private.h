@@ -381,6 +381,7 @@ void roots_scan(Engine *engine, bool idle);
 void root_scanned(Root *root, bool trusted, int error); /* the verdict on its first directory */
 void root_scan_ended(Root *root);
 void root_look(Root *root); /* scan it, once more if it is being scanned */
+void root_look_later(Root *root);
 void root_lost(Engine *engine, Node *node);
 Root *root_of(const Engine *engine, const Node *node);
 bool roots_all_known(const Engine *engine);

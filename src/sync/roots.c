@@ -118,6 +118,13 @@ static void root_offline(Root *root, int error)
         root->backoff = root->engine->config->watch_poll_interval;
 }
 
+/* root_look_later() - there are no means to look at a root now: its state stays until there are */
+void root_look_later(Root *root)
+{
+    if (!timer_is_armed(&root->retry))
+        (void)timer_arm_in(&root->retry, BACKOFF_FIRST);
+}
+
 /* root_scanned() - the first directory of a root has been looked at */
 void root_scanned(Root *root, bool trusted, int error)
 {

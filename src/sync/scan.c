@@ -305,10 +305,12 @@ void scan_root(Root *root, bool idle)
         (void)volume_release(volume);
         return;
     }
-    if (!volume && volumes_get_private(&engine->volumes, &volume) < 0)
+    if (!volume && volumes_get_private(&engine->volumes, &volume) < 0) {
+        root_look_later(root); /* too many threads */
         return;
     scan = scan_new(engine, root->path, volume);
-    if (!scan)
+    if (!scan) {
+        root_look_later(root);
         return;
     scan->root = root;
     scan->names_only = !root->watched;
