@@ -283,7 +283,7 @@ struct Engine {
     List dirty;          /* DirtyNode.link */
     size_t n_dirty;
     unsigned n_joins;
-    unsigned n_doubts; /* directories found at a second place, being looked at */
+    List doubts; /* Doubt.link: directories found at a second place, being looked at */
     Timer reconcile_timer;
     uint64_t overflow_told; /* clock_now() of the last warning; 0 = never */
 
@@ -406,6 +406,8 @@ void places_judge(Engine *engine); /* scans have ended */
 void proof_done(Engine *engine);
 void volume_submit(Engine *engine, Volume *volume, WorkerJob *job);
 void volume_answered(Engine *engine, Volume *volume);
+void volumes_answered(Engine *engine); /* at the begin of a round */
+bool node_is_hung(const Engine *engine, const Node *node);
 
 /* poll.c */
 void poll_init(Engine *engine);
@@ -434,12 +436,15 @@ void scan_name(Engine *engine, Node *dir, const char *name);         /* a direct
 void scan_node(Engine *engine, Node *node, bool shallow, bool idle); /* a dirty subtree */
 void dirty_add(Engine *engine, Node *node, bool shallow);
 void scans_continue(Engine *engine);
+void scan_give_up(Root *root); /* when its volume does not answer */
 void scans_abort(Engine *engine);
+size_t scans_under_way(const Engine *engine); /* those of hung volumes aside */
 void scan_resume(Scan *scan);
 
 /* attach.c: listings into the tree */
 Node *attach_listing(Scan *scan, Listing *listing); /* NULL: nothing to compare */
 bool node_is_alias(const Node *node);
+size_t doubts_under_way(const Engine *engine); /* those of hung volumes aside */
 
 /* join.c: listings against rows */
 typedef struct JoinDirectory {

@@ -24,8 +24,10 @@
 /* ---- directories that are found at a second place ---- */
 
 typedef struct Doubt {
+    ListNode link; /* Engine.doubts */
     ProbeJob probe;
     Engine *engine;
+    Volume *volume; /* of known; one user of it */
     Node *known;    /* referenced: where it was */
     Node *parent;   /* referenced: where it is now; NULL: it is a root */
     char *name;     /* in parent; of a root the path */
@@ -34,7 +36,9 @@ typedef struct Doubt {
 
 static void doubt_free(Doubt *doubt)
 {
+    list_remove(&doubt->link);
     probe_job_done(&doubt->probe);
+    (void)volume_release(doubt->volume);
     (void)node_unref(doubt->known);
     (void)node_unref(doubt->parent);
     free(doubt->name);
@@ -91,7 +95,7 @@ static void doubt_decide(Doubt *doubt, bool still_there)
     Node *known = doubt->known;
 
     if (!doubt->parent) {
-        if (still_there) {
+        if (still_there && !known->detached) {
             make_alias_root(engine, doubt->name);
         } else {
             if (!known->detached && !known->is_root)
@@ -118,15 +122,25 @@ static void doubt_looked(WorkerJob *job)
     Doubt *doubt = CONTAINER_OF(CONTAINER_OF(job, ProbeJob, job), Doubt, probe);
     Engine *engine = doubt->engine;
 
-    engine->n_doubts--;
-    volume_answered(engine, volume_of(engine, doubt->known));
+    volume_answered(engine, doubt->volume);
     if (!job->cancelled && engine->running)
         doubt_decide(doubt, doubt->probe.directories[0].result == PROBE_RESULT_OK);
     doubt_free(doubt);
     engine_changed(engine);
 }
 
-static void doubt_start(Engine *engine, Node *known, Node *parent, const char *name)
+/* doubts_under_way() - how many doubts there are, those of volumes that do not answer aside */
+size_t doubts_under_way(const Engine *engine)
+{
+    size_t n = 0;
+
+    LIST_FOREACH (link, &engine->doubts)
+        n += !CONTAINER_OF(link, Doubt, link)->volume->hung;
+    return n;
+}
+
+/* False: memory ran out, or nobody knows where the older place is. */
+static bool doubt_start(Engine *engine, Node *known, Node *parent, const char *name)
 {
     Volume *volume = volume_of(engine, known);
     CLEANUP_FREE char *path = node_path_new(known);
@@ -134,8 +148,10 @@ static void doubt_start(Engine *engine, Node *known, Node *parent, const char *n
     ProbeDirectory *directory;
 
     if (!doubt)
-        return;
+        return false;
     doubt->engine = engine;
+    doubt->volume = volume;
+    volume->users++;
     doubt->known = node_ref(known);
     doubt->parent = parent ? node_ref(parent) : NULL;
     doubt->name = strdup(name);
@@ -144,11 +160,12 @@ static void doubt_start(Engine *engine, Node *known, Node *parent, const char *n
     if (!doubt->name ||
         probe_job_add_directory(&doubt->probe, path, known->dev, known->ino, &directory) < 0) {
         doubt_free(doubt);
-        return;
+        return false;
     }
     directory->follow = known->is_root;
-    engine->n_doubts++;
+    list_append(&engine->doubts, &doubt->link);
     volume_submit(engine, volume, &doubt->probe.job);
+    return true;
 }
 
 /* ---- finding the node ---- */
@@ -182,7 +199,7 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
          * found inside itself is looked at once. */
         if (!node_moved_since(engine->tree, known, scan->moves_begun) &&
             !node_is_within(parent, known))
-            doubt_start(engine, known, parent, name);
+            (void)doubt_start(engine, known, parent, name);
         return NULL;
     }
     if (node && listing->ino != 0 && node->ino != 0 &&
@@ -210,8 +227,7 @@ static Node *attach_root(Engine *engine, Root *root, const Listing *listing)
     }
     known = root->node && root->node->alias ? NULL : known_elsewhere(engine, listing, root->node);
     if (known) {
-        root->doubted = true;
-        doubt_start(engine, known, NULL, root->path);
+        root->doubted = doubt_start(engine, known, NULL, root->path);
         return NULL;
     }
     if (!root->node && tree_add_root(engine->tree, root->path, &root->node) < 0)

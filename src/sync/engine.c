@@ -66,26 +66,16 @@ void engine_problem_clear_one(Engine *engine, const char *path)
 
 /* ---- the rounds ---- */
 
-static bool is_hung(const Engine *engine, const Node *node)
-{
-    const Volume *volume = volume_of(engine, node);
-
-    return volume && volume->hung;
-}
-
 /* engine_scans_idle() - has everything been looked at that was to be? What hangs is not waited for
  */
 bool engine_scans_idle(const Engine *engine)
 {
-    if (engine->n_joins > 0 || engine->n_doubts > 0)
+    if (engine->n_joins > 0 || scans_under_way(engine) > 0 || doubts_under_way(engine) > 0)
         return false;
     if (engine->n_hung == 0)
-        return list_is_empty(&engine->scans) && list_is_empty(&engine->dirty);
-    LIST_FOREACH (link, &engine->scans)
-        if (!CONTAINER_OF(link, Scan, link)->volume->hung)
-            return false;
+        return list_is_empty(&engine->dirty);
     LIST_FOREACH (link, &engine->dirty)
-        if (!is_hung(engine, CONTAINER_OF(link, DirtyNode, link)->node))
+        if (!node_is_hung(engine, CONTAINER_OF(link, DirtyNode, link)->node))
             return false;
     return true;
 }
@@ -146,6 +136,7 @@ static void engine_round(LoopHook *hook)
         return;
     if (!engine->running)
         drop_waiting(engine);
+    volumes_answered(engine);
     volumes_reap(&engine->volumes);
     if (list_is_empty(&engine->scans))
         watcher_drop_orphans(engine->watcher);
@@ -283,6 +274,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->media_queue);
     list_init(&engine->scans);
     list_init(&engine->dirty);
+    list_init(&engine->doubts);
     list_init(&engine->unproven);
     list_init(&engine->moves);
     list_init(&engine->writes);

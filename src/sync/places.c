@@ -212,11 +212,13 @@ static void mount_changed(void *context, const char *point)
             continue;
         if (strcmp(path, point) == 0 || path_is_below(path, point)) {
             root->unsure = true;
+            scan_give_up(root);
             engine->counters.rescans_mount++;
             root_look(root);
         } else if (path_is_below(point, path) && root->real_path) {
             mount_changed_below(engine, root, point);
         } else if (root->state == ROOT_STATE_OFFLINE) {
+            scan_give_up(root);
             scan_root(root, false); /* a symbolic link may lead there */
         }
     }
@@ -300,6 +302,32 @@ void volume_answered(Engine *engine, Volume *volume)
               "%s answers again", volume_name(engine, volume));
     engine->snapshot_dirty = true;
     engine_changed(engine);
+}
+
+/*
+ * volumes_answered() - a hung volume with nothing left to do has answered
+ *
+ * Not every job that comes back is told of to the engine (files are closed there too), and the last
+ * one may have been about a directory that has left the tree.
+ */
+void volumes_answered(Engine *engine)
+{
+    if (engine->n_hung == 0)
+        return;
+    LIST_FOREACH (link, &engine->volumes.list) {
+        Volume *volume = CONTAINER_OF(link, Volume, link);
+
+        if (volume->hung && worker_backlog(volume->worker) == 0)
+            volume_answered(engine, volume);
+    }
+}
+
+/* node_is_hung() - is a directory on a volume that does not answer? */
+bool node_is_hung(const Engine *engine, const Node *node)
+{
+    const Volume *volume = volume_of(engine, node);
+
+    return volume && volume->hung;
 }
 
 static void hung_look(Timer *timer)

@@ -177,7 +177,7 @@ static void poll_nodes(Engine *engine)
     LIST_FOREACH_SAFE (link, tmp, &engine->polled) {
         Node *node = CONTAINER_OF(link, PolledNode, link)->node;
 
-        if (is_below_polled(node))
+        if (is_below_polled(node) || node_is_hung(engine, node))
             continue;
         if (++tops > TOPS_MAX) {
             roots_scan(engine, true);
@@ -191,15 +191,15 @@ static void poll_place(Engine *engine, Place *place, uint64_t now)
 {
     Node *node = place->root ? place->root->node : place->node;
 
-    if (place->volume->kind != MOUNT_KIND_REMOTE || !node || place->volume->hung)
+    bool due = place->poll_due <= now;
+
+    if (place->volume->kind != MOUNT_KIND_REMOTE || !node)
         return;
-    if (place->poll_due > now) {
-        arm(engine, place->poll_due);
-        return;
-    }
-    place->poll_due = now + engine->config->watch_poll_interval;
+    if (due)
+        place->poll_due = now + engine->config->watch_poll_interval;
     arm(engine, place->poll_due);
-    scan_node(engine, node, false, true);
+    if (due && !place->volume->hung)
+        scan_node(engine, node, false, true);
 }
 
 /* poll_places() - a place may be on a volume that is polled */
@@ -218,7 +218,7 @@ static void poll_fired(Timer *timer)
     limits_read(engine);
     sweep(engine);
     limits_recover(engine);
-    if (!list_is_empty(&engine->scans)) { /* the last one is not over yet, or took long */
+    if (scans_under_way(engine) > 0) { /* the last one is not over yet, or took long */
         arm(engine, now + engine->config->watch_poll_interval);
         return;
     }

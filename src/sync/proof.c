@@ -91,6 +91,11 @@ void places_judge(Engine *engine)
         Node *node = unproven->node;
         const Place *place = node->detached ? NULL : place_of(engine, node);
 
+        if (node_is_hung(engine, node)) { /* its scan has not ended */
+            list_remove(&unproven->link);
+            list_append(&engine->unproven, &unproven->link);
+            continue;
+        }
         if (place && node->foreign && is_proven(&place->proof, &unproven->volume))
             dirty_add(engine, node, true);
         else if (place && node->foreign)

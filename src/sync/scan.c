@@ -124,8 +124,9 @@ static void scan_end(Scan *scan)
     list_remove(&scan->link);
     engine->n_scans--;
     scan_free(scan);
-    if (list_is_empty(&engine->scans)) {
+    if (list_is_empty(&engine->scans)) /* one that hangs has watches that nobody knows of yet */
         watcher_drop_orphans(engine->watcher);
+    if (scans_under_way(engine) == 0) {
         limits_tell(engine);
         places_judge(engine);
     }
@@ -308,10 +309,12 @@ void scan_root(Root *root, bool idle)
     if (!volume && volumes_get_private(&engine->volumes, &volume) < 0) {
         root_look_later(root); /* too many threads */
         return;
+    }
     scan = scan_new(engine, root->path, volume);
     if (!scan) {
         root_look_later(root);
         return;
+    }
     scan->root = root;
     scan->names_only = !root->watched;
     scan->walk.follow = true;
@@ -383,7 +386,8 @@ void scan_name(Engine *engine, Node *dir, const char *name)
         engine_problem(engine, path, &none, "the name is not UTF-8");
         return;
     }
-    if (engine->n_scans >= ENGINE_SCANS_MAX)
+    /* One scan after the other of a volume that does not answer would use them all up. */
+    if (engine->n_scans >= ENGINE_SCANS_MAX || node_is_hung(engine, dir))
         dirty_add(engine, dir, true);
     else
         scan_at(engine, dir, name, false, false);
@@ -410,6 +414,18 @@ void scan_node(Engine *engine, Node *node, bool shallow, bool idle)
     }
 }
 
+/* scans_under_way() - how many scans there are, those of volumes that do not answer aside */
+size_t scans_under_way(const Engine *engine)
+{
+    size_t n = engine->n_scans;
+
+    if (engine->n_hung == 0)
+        return n;
+    LIST_FOREACH (link, &engine->scans)
+        n -= CONTAINER_OF(link, Scan, link)->volume->hung;
+    return n;
+}
+
 /* scans_continue() - let waiting scans go on, and take up what was put off when there is room */
 void scans_continue(Engine *engine)
 {
@@ -417,16 +433,41 @@ void scans_continue(Engine *engine)
 
     LIST_FOREACH_SAFE (link, tmp, &engine->scans)
         scan_resume(CONTAINER_OF(link, Scan, link));
-    while (left-- > 0 && engine->n_joins < ENGINE_JOINS_MAX && engine->n_scans < ENGINE_JOINS_MAX &&
+    while (left-- > 0 && engine->n_joins < ENGINE_JOINS_MAX &&
+           scans_under_way(engine) < ENGINE_JOINS_MAX &&
            engine->pending.count < ENGINE_PENDING_MAX / 2) {
         DirtyNode *dirty = CONTAINER_OF(list_first(&engine->dirty), DirtyNode, link);
         Node *node = node_ref(dirty->node);
         bool shallow = dirty->shallow;
 
+        if (node_is_hung(engine, node)) { /* until it answers */
+            list_remove(&dirty->link);
+            list_append(&engine->dirty, &dirty->link);
+            (void)node_unref(node);
+            continue;
+        }
         dirty_free(engine, dirty);
         scan_node(engine, node, shallow, false);
         (void)node_unref(node);
     }
+}
+
+/*
+ * scan_give_up() - let go of a root's scan that hangs: something was mounted or unmounted there
+ *
+ * What hangs may be a server that never comes back, with another one in its place. The scan ends
+ * when its thread answers, and tells nobody.
+ */
+void scan_give_up(Root *root)
+{
+    Scan *scan = root->scan;
+
+    if (!scan || !scan->volume->hung)
+        return;
+    scan->walk.abort = true;
+    scan->root = NULL;
+    root->scan = NULL;
+    pass_scan_ended(root->engine);
 }
 
 /* scans_abort() - end all scans soon; their slices under way still come back */

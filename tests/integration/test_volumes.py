@@ -118,6 +118,74 @@ def test_stop_while_a_volume_hangs(library, faulty):
     lib.expect({"a/x.jpg", "a/z.jpg", "far/y.jpg"})
 
 
+@pytest.mark.parametrize("end", ["answer", "stop"])
+def test_many_roots_on_a_hung_volume(library, faulty, end):
+    """All of their scans hang. What was put off elsewhere goes on, and so do removals."""
+    lib = library(roots=("a",), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "far")
+    names = {f"far/r{i}/x.jpg" for i in range(6)}
+    for name in names:
+        lib.photo(name)
+        lib.roots.append(os.path.dirname(name))
+        lib.register(lib.roots[-1])
+    lib.photo("a/x.jpg")
+    lib.photo("a/d/x.jpg")
+    lib.start()
+    sick.tell("hang all")
+    lib.daemon.request("POST", "/watcher/rescan")
+    lib.daemon.wait_line("does not answer", timeout=20)
+    for i in range(30):
+        lib.photo(f"a/n/{i}/{i}.jpg")
+    os.rename(lib.path("a/n"), lib.path("a/m"))
+    lib.rmtree("a/d")
+    lib.unlink("a/x.jpg")
+    if end == "stop":  # in the midst of it
+        old, lib.daemon = lib.daemon, None
+        old.process.send_signal(harness.signal.SIGTERM)
+        old.wait_line("^notice: stopped", timeout=20)
+        sick.tell("clear")
+        assert old.wait() == 0
+        return
+    lib.daemon.settle(20)
+    assert not lib.row("a/x.jpg") and not lib.row("a/d/x.jpg")
+    sick.tell("clear")
+    lib.daemon.wait_line("answers again", timeout=20)
+    lib.expect(names | {f"a/m/{i}/{i}.jpg" for i in range(30)})
+
+
+def test_hung_mount_is_replaced(library, faulty):
+    """The old server never answers; the one that is mounted in its place is not kept waiting."""
+    lib = library(roots=("a", "far"), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "far")
+    lib.photo("far/x.jpg")
+    lib.start()
+    sick.tell("hang all")
+    lib.daemon.request("POST", "/watcher/rescan")
+    lib.daemon.wait_line("does not answer", timeout=20)
+    subprocess.run(["umount", "-l", lib.path("far")], check=True)
+    faulty(lib, "backing", "far")
+    lib.put("backing/new.jpg", harness.media.jpeg())
+    wait_for("the new one is looked at", lambda: lib.row("far/new.jpg"), 10)
+    sick.tell("clear")
+    lib.expect({"far/x.jpg", "far/new.jpg"})
+
+
+def test_volume_that_hung_without_a_scan_is_polled_again(library, faulty):
+    """Closing a file hung, which is no scan's business."""
+    lib = library(roots=("far",),
+                  settings={"watch.hung_after": "300ms", "watch.poll_interval": "200ms"})
+    sick = faulty(lib, "backing", "far")
+    lib.photo("far/x.jpg")
+    lib.start()
+    sick.tell("hang flush")
+    lib.put("backing/new.jpg", harness.media.jpeg())
+    lib.daemon.wait_line("does not answer", timeout=20)
+    sick.tell("clear")
+    lib.daemon.wait_line("answers again", timeout=20)
+    lib.put("backing/later.jpg", harness.media.jpeg())
+    wait_for("what came by another machine", lambda: lib.row("far/later.jpg"), 10)
+
+
 # ---- a volume that fails ----
 
 @pytest.mark.parametrize("operations", ["readdir", "getattr", "opendir", "open", "read", "all"])
