@@ -1252,7 +1252,7 @@ def test_watcher_stopped_with_changes_waiting(library):
     before = lib.counter("loop_rounds")
     for _ in range(20):
         daemon.get("/debug/counters")
-    assert lib.counter("loop_rounds") - before < 200
+    assert lib.counter("loop_rounds") - before < 120
     daemon.request("POST", "/watcher/start")
     lib.expect({"r/a.jpg", "r/b.jpg"})
 
