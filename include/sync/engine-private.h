@@ -495,8 +495,10 @@ typedef struct Sighting {
     const char *change_name; /* borrowed from change, for the store's thread */
     bool written;            /* likewise */
     char *path;
-    bool is_new;  /* no row knows it, as was seen ahead: not looked up again */
-    StoreRow row; /* at path */
+    bool is_new;      /* no row knows it, as was seen ahead: not looked up again */
+    StoreRow row;     /* at path */
+    char *doubt_path; /* of the row whose file may be here: Rename.doubtful; or NULL */
+    StoreRow doubt_row;
     bool rows_below;
     StoreRow *candidates;     /* rows that may be this file under an older name */
     Entry *candidate_entries; /* what is at their paths now */

@@ -28,6 +28,7 @@ struct Rename {
     bool written;     /* the engine's: written to, and not yet read */
     bool unsure;      /* found by its inode: files may be found yet that belong to it */
     bool doubtful;    /* one half of an exchange, or there and back again: sync/renames.c */
+    bool covered;     /* and something came over it since: what is there says nothing */
     Node *else_dir;   /* referenced: where its file is in the second case, */
     char *else_name;  /* unless there is a partner: then it is at the partner's place */
     Rename *partner;  /* the other half of the exchange; or NULL */

@@ -61,16 +61,21 @@ static void hold_replaced(Round *round, Sighting *item)
     item->change = NULL;
 }
 
-/* Was this one renamed or exchanged, or there and back again? Its name tells, now that it has been
- * looked at. False: the other name does, and is still to be looked at. */
+/*
+ * Was it exchanged, or was it there and back again? False: it cannot be told from this name, and
+ * the other one is still to be looked at.
+ */
 static bool judge(Round *round, Sighting *item)
 {
     Renames *renames = &round->engine->renames;
     Rename *here = renames_at(renames, item->change->dir, item->change->name);
     Rename *doubt = here ? here : renames_of(renames, item->path);
+    bool is_file = item->entry.type == ENTRY_TYPE_FILE;
 
-    if (here && here->doubtful)
-        renames_judge(renames, here, item->entry.type == ENTRY_TYPE_FILE);
+    if (here && here->doubting && is_file && item->doubt_row.has_stamp)
+        renames_judge(renames, here->doubting, !row_is_at(&item->doubt_row, &item->entry));
+    else if (here && here->doubtful && (!is_file || !here->covered))
+        renames_judge(renames, here, is_file);
     else if (item->change->tries++ < TRIES_LIMIT)
         return false;
     else if (doubt && (doubt->doubting || doubt->doubtful))
@@ -141,7 +146,7 @@ static bool decide_moved(Round *round, Sighting *item)
     Engine *engine = round->engine;
     Change *change = item->change;
 
-    for (size_t i = 0; i < item->n_candidates; i++) {
+    for (size_t i = 0; i < item->n_candidates && change->tries < TRIES_LIMIT; i++) {
         const StoreRow *row = &item->candidates[i];
         Rename *rename = renames_of(&engine->renames, row->path);
 
@@ -155,6 +160,7 @@ static bool decide_moved(Round *round, Sighting *item)
         rename = renames_put(&engine->renames, row->path, row->id, change->dir, change->name);
         if (!rename)
             return step_back(round, item);
+        change->tries++; /* the database may refuse the move */
         /* The row that is in the way may belong to a name that is not seen yet. */
         rename->unsure = item->row.id && !change->confirm && !is_certain(round, item);
         if (rename->unsure) {
@@ -232,39 +238,12 @@ static void touch_other_names(Engine *engine, const Sighting *item)
     }
 }
 
-static void decide_file(Round *round, Sighting *item)
-{
-    Engine *engine = round->engine;
-    Change *change = item->change;
-    StoreRow *row = &item->row;
-    bool same = row->id && row_is_at(row, &item->entry);
-
-    if (!same && decide_moved(round, item))
-        return;
-    if (row->id && !same && !change->confirm && !is_certain(round, item)) {
-        hold_replaced(round, item);
-        return;
-    }
-    if (row->id && is_unchanged(item)) {
-        if (!same)
-            adopt(engine, row, &item->entry.stamp);
-        finish(round, item);
-        return;
-    }
-    touch_other_names(engine, item);
-    change->reread = change->written = change->echo = false;
-    change->read_ctime = item->entry.ctime_ns;
-    reading_queue(engine, change, row->id ? row : NULL, &item->entry.stamp);
-    item->change = NULL;
-}
-
 /* ---- names that are gone ---- */
 
-static void remove_rows(Round *round, Sighting *item)
+static void remove_rows(Round *round, Sighting *item, bool media)
 {
     Engine *engine = round->engine;
     Change *change = item->change;
-    bool media = item->row.id != NULL;
     Write *write = batch_new(media ? STORE_OP_MEDIA_REMOVE : STORE_OP_FOLDER_REMOVE, change->dir,
                              change->name);
 
@@ -286,12 +265,20 @@ static void remove_rows(Round *round, Sighting *item)
     batch_add(engine, write);
 }
 
+/* A file with a row of its own is at the name: then it is only a directory that is gone. */
+static bool is_media_now(const Engine *engine, const Sighting *item)
+{
+    return item->entry.type == ENTRY_TYPE_FILE &&
+           media_kind_of(item->change->name) != MEDIA_KIND_NONE &&
+           !rules_ignore_file(engine->rules, item->change->name);
+}
+
 /* The name is proven not to be there, or not to be what its rows say. */
 static void decide_gone(Round *round, Sighting *item, bool is_directory_now)
 {
     Engine *engine = round->engine;
     Change *change = item->change;
-    bool media = item->row.id != NULL;
+    bool media = item->row.id && !is_media_now(engine, item);
     bool rows = media || (item->rows_below && !is_directory_now);
     Node *node = tree_child(engine->tree, change->dir, change->name);
 
@@ -315,7 +302,39 @@ static void decide_gone(Round *round, Sighting *item, bool is_directory_now)
         finish(round, item);
         return;
     }
-    remove_rows(round, item);
+    remove_rows(round, item, media);
+}
+
+/* ---- a file that is there ---- */
+
+static void decide_file(Round *round, Sighting *item)
+{
+    Engine *engine = round->engine;
+    Change *change = item->change;
+    StoreRow *row = &item->row;
+    bool same = row->id && row_is_at(row, &item->entry);
+
+    if (!same && decide_moved(round, item))
+        return;
+    if (item->rows_below) { /* there was a directory of this name */
+        decide_gone(round, item, false);
+        return;
+    }
+    if (row->id && !same && !change->confirm && !is_certain(round, item)) {
+        hold_replaced(round, item);
+        return;
+    }
+    if (row->id && is_unchanged(item)) {
+        if (!same)
+            adopt(engine, row, &item->entry.stamp);
+        finish(round, item);
+        return;
+    }
+    touch_other_names(engine, item);
+    change->reread = change->written = change->echo = false;
+    change->read_ctime = item->entry.ctime_ns;
+    reading_queue(engine, change, row->id ? row : NULL, &item->entry.stamp);
+    item->change = NULL;
 }
 
 /* ---- directories ---- */
@@ -390,10 +409,10 @@ static void decide_item(Round *round, Sighting *item)
     }
     switch (item->entry.type) {
     case ENTRY_TYPE_FILE:
-        if (is_media && !rules_ignore_file(engine->rules, change->name) && !item->rows_below)
+        if (is_media && item->row.id && rules_ignore_file(engine->rules, change->name))
+            finish(round, item); /* by a rule that is newer than its row */
+        else if (is_media_now(engine, item))
             decide_file(round, item);
-        else if (is_media && item->row.id)
-            finish(round, item); /* ignored by a rule that is newer than its row */
         else
             decide_gone(round, item, false);
         return;
@@ -405,7 +424,10 @@ static void decide_item(Round *round, Sighting *item)
         return;
     case ENTRY_TYPE_DANGLING:
         /* What a link points to may be on a drive that is not plugged in. */
-        decide_unreadable(round, item, ENOENT);
+        if (item->row.has_stamp && !file_stamp_same_inode(&item->row.stamp, &item->entry.stamp))
+            decide_gone(round, item, false); /* the row is not that of this link */
+        else
+            decide_unreadable(round, item, ENOENT);
         return;
     case ENTRY_TYPE_ERROR:
         decide_unreadable(round, item, item->entry.error);

@@ -26,10 +26,12 @@
 static void sighting_done(Sighting *item)
 {
     store_row_done(&item->row);
+    store_row_done(&item->doubt_row);
     for (size_t i = 0; i < item->n_candidates; i++)
         store_row_done(&item->candidates[i]);
     free(item->candidates);
     free(item->candidate_entries);
+    free(item->doubt_path);
     free(item->path);
 }
 
@@ -222,11 +224,14 @@ static int look_up_others(Sighting *item, Store *store)
 
 static int look_up(Sighting *item, Store *store)
 {
+    bool below;
     int r;
 
     if (item->is_new || item->directory != PROBE_RESULT_OK || item->change_name[0] == '\0')
         return 0;
     r = store_read_row(store, item->path, &item->row, &item->rows_below);
+    if (r == 0 && item->doubt_path)
+        r = store_read_row(store, item->doubt_path, &item->doubt_row, &below);
     if (r != 0)
         return r;
     forget_lost_thumbnail(&item->row);
@@ -237,7 +242,7 @@ static int look_up(Sighting *item, Store *store)
 static void sighting_forget(Sighting *item)
 {
     store_row_done(&item->row);
-    item->row = (StoreRow){0};
+    store_row_done(&item->doubt_row);
     for (size_t i = 0; i < item->n_candidates; i++)
         store_row_done(&item->candidates[i]);
     item->n_candidates = 0;
@@ -287,11 +292,16 @@ char *change_path_new(const Change *change)
 /* Sets the path of an item; false when nothing is to be asked of the rows about it. */
 static bool needs_look_up(Round *round, Sighting *item)
 {
+    const Rename *here;
+
     item->path = change_path_new(item->change);
     if (!item->path) {
         item->directory = PROBE_RESULT_MISSING;
         return false;
     }
+    here = renames_at(&round->engine->renames, item->change->dir, item->change->name);
+    if (here && here->doubting)
+        item->doubt_path = strdup(here->doubting->from);
     item->change_name = item->change->name;
     item->written = item->change->written;
     item->is_new = ahead_is_new(round->engine, item);

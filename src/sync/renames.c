@@ -24,10 +24,10 @@
  * the tree yet wait. One that stays in the air left the library, or for a place that is not
  * watched; there it may be found by its inode. When everything has been seen, it is forgotten.
  *
- * RENAME_EXCHANGE of a and b sends the same four events as mv a b; mv b a does. That file b is
- * there afterwards tells the two apart, but only the disk knows that. So the second reading is
- * noticed (four events in a row, to and fro), the first one is carried out, and the entry is
- * doubtful until an event or a look at b tells (renames_judge()).
+ * RENAME_EXCHANGE of a and b sends the same four events as mv a b; mv b a does. That a file b is
+ * there afterwards tells the two apart, or the inode of what is at a; but only the disk knows that.
+ * So the four events are noticed (in a row, to and fro), the first reading is carried out, and the
+ * entry is doubtful until an event or a look at these names tells (renames_judge()).
  *
  * When events were lost, all of this is void; then inodes tell where files are, for those that were
  * not edited meanwhile.
@@ -123,7 +123,7 @@ static void end_doubt(Rename *rename)
     if (rename->partner)
         rename->partner->doubting = NULL;
     rename->partner = NULL;
-    rename->doubtful = false;
+    rename->doubtful = rename->covered = false;
     free_name(&rename->else_dir, &rename->else_name);
 }
 
@@ -286,6 +286,7 @@ static void exchange(Renames *renames, Rename *rename, Node *dir, const char *na
     if (!place(renames, rename, last->dir, last->name))
         return;
     rename->doubtful = true;
+    rename->covered = false;
     if (last->under && !renames_of(renames, last->under))
         partner = rename_new(renames, last->under);
     if (partner && place(renames, partner, dir, name)) {
@@ -334,13 +335,13 @@ void renames_arrived(Renames *renames, Node *dir, const char *name, const char *
     Rename *there = renames_at(renames, dir, name);
 
     renames->n_events++;
-    if (there)
-        end_doubt(there);
     if (rename && media_kind_of(rename->from) != media_kind_of(name)) {
         renames_forget(renames, rename); /* its row is of the other table */
         rename = NULL;
     }
     if (!rename) {
+        if (there)
+            there->covered = true;
         forget_last(renames);
     } else if (!there && is_exchange(renames, dir, name, cookie)) {
         exchange(renames, rename, dir, name);

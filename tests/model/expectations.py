@@ -31,8 +31,9 @@ Where the design allows more than one, and why:
 - After a *blind* burst (the daemon was killed or stopped, the queue overflowed, watches ran out,
   the volume was away) there are no cookies. What is left is the inode with its size and mtime: a
   file that was not edited keeps its id wherever it is. Edited and moved: the id may be lost, or
-  stay at the old name if a file is there. Directories' own ids: the rule `blind_directories`. One of
-  several hard links may get another one's id.
+  stay at the old name if a file is there; or it may be that of a file which it was moved over.
+  Directories' own ids: the rule `blind_directories`. One of several hard links may get another
+  one's id.
 - A file rewritten with its size and mtime restored in a blind burst is not seen.
 - A file edited by a name outside of the library, or by one that is no photo's, sends no event to its
   other names (hard links): their rows may tell of what it was before.
@@ -217,7 +218,9 @@ class Expectations(Tree):
             return entry.expect | {NEW} | base
         inode = entry.inode()
         if inode is None or inode.modified:
-            return entry.expect if self._stayed(entry, base) else entry.expect | {NEW} | base
+            if self._stayed(entry, base):
+                return entry.expect
+            return entry.expect | {NEW} | base | self.dead[kind][path]
         if len(inode.entries) == 1 and not inode.carried:
             return entry.expect
         return entry.expect | {NEW} | base | inode.carried | {
