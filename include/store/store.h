@@ -203,9 +203,10 @@ typedef enum StoreOpKind {
 
 typedef enum StoreOpResult {
     STORE_OP_RESULT_PENDING,
-    STORE_OP_RESULT_DONE,         /* committed */
-    STORE_OP_RESULT_NOTHING,      /* nothing to do: the row is already so, or is gone */
-    STORE_OP_RESULT_ELSEWHERE,    /* _UPDATE: the row does not stand at the path, or is gone */
+    STORE_OP_RESULT_DONE,    /* committed */
+    STORE_OP_RESULT_NOTHING, /* nothing to do: the row is already so, or is gone */
+    /* _UPDATE: the row does not stand at the path, or is gone; _REMOVE: another one stands there */
+    STORE_OP_RESULT_ELSEWHERE,
     STORE_OP_RESULT_UNREGISTERED, /* no registered folder at or above the path */
     STORE_OP_RESULT_FAILED,       /* a constraint, a trigger or the thumbnail's file: error */
 } StoreOpResult;

@@ -10,7 +10,8 @@
  * original's and its thumbnail was made within a day, and the user has put nothing on it. So a copy
  * that was made long ago, or is a favourite of its own, stays what it is. Of several the one with
  * the same base name is taken, then the one whose path is nearest; each can be taken once, for it
- * is gone then.
+ * is gone then. Its file is looked at once more: when several equal photos go at once, or the copy
+ * has just been renamed, its row is still to follow.
  */
 
 #include <stdlib.h>
@@ -96,6 +97,17 @@ static bool is_fresh(const WriteRow *row)
     return stat(row->thumbnail, &st) == 0 && st.st_mtim.tv_sec + FRESH_SECONDS > time(NULL);
 }
 
+/* Is the file of this row where it was read? */
+static bool is_there(const Writer *w, const WriteRow *row)
+{
+    StateFile file;
+    struct stat st;
+
+    return row->folder_id && state_read_file(&w->store->state, row->folder_id, row->id, &file) &&
+           stat(row->path, &st) == 0 && (uint64_t)st.st_ino == file.stamp.ino &&
+           st.st_size == (off_t)file.stamp.size;
+}
+
 static int is_heir(Writer *w, const WriteRow *row, const WriteRow *dying, bool *ret)
 {
     CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
@@ -109,7 +121,7 @@ static int is_heir(Writer *w, const WriteRow *row, const WriteRow *dying, bool *
     if (r || !s)
         return r;
     r = is_users(w, row, &users);
-    *ret = !r && !users;
+    *ret = !r && !users && is_there(w, row);
     return r;
 }
 

@@ -262,6 +262,21 @@ int write_media_move(Writer *w, WriteRun *run)
     return r;
 }
 
+/* Its own row is not at the path any more. Another one may be, that took its place as a copy of its
+ * own file (store/heir.c): the file is gone for that one too. */
+static int remove_nothing(Writer *w, WriteRun *run)
+{
+    CLEANUP(write_row_done) WriteRow other = {0};
+    int r = 0;
+
+    run->result = STORE_OP_RESULT_NOTHING;
+    if (run->op->path)
+        r = write_find_path(w, schema_table(run->op->media), run->op->path, &other);
+    if (!r && other.id)
+        run->result = STORE_OP_RESULT_ELSEWHERE;
+    return r;
+}
+
 /*
  * write_media_remove() - deletes a row with all that hangs on it; its thumbnail goes too
  *
@@ -276,13 +291,9 @@ int write_media_remove(Writer *w, WriteRun *run)
 
     if (r)
         return r;
-    if (!row.id) {
-        run->result = STORE_OP_RESULT_NOTHING;
-        return op->id ? write_note_gone(w, op->folder_id, op->id) : 0;
-    }
-    if (op->path && strcmp(row.path, op->path) != 0) {
-        run->result = STORE_OP_RESULT_NOTHING;
-        return 0;
+    if (!row.id || (op->path && strcmp(row.path, op->path) != 0)) {
+        r = remove_nothing(w, run);
+        return r || row.id || !op->id ? r : write_note_gone(w, op->folder_id, op->id);
     }
     r = write_run_set(&run->id, row.id);
     if (!r)

@@ -13,14 +13,16 @@ What is promised, whatever the timing:
 - Overwritten in place, appended to, cut, touched: the id of the path stays.
 - A file that had no row (from outside, or under a name that is no photo's) and is renamed over a
   photo takes over the row of the path: save by rename.
-- A copy, a new file, a hard link: a new id.
+- A copy, a new file, a hard link: a new id. But where a file is gone for good and another one has
+  its content, or its path, that one may have its id (rule `returns`): late deletes, and the
+  graveyard.
 
 Where the design allows more than one, and why:
 
 - A name that is removed and made again within a burst: the daemon may have seen the gap, or not.
   The old id may stay at the name (`dead`), if nothing else owns it.
 - A file that leaves the library (or takes a name that is no photo's) and comes back within a burst:
-  likewise. After a checkpoint its row is gone; whether the old id returns is the rule `returns`.
+  likewise. After a checkpoint its row is gone, and the old id returns by the rule `returns`.
 - A hard link made and the first name removed within a burst: the link may inherit (same inode).
 - Moved through a directory that is not watched yet (made or moved in within the same burst) *and*
   edited within the same burst: there is no cookie, and size and mtime differ. Either alone keeps
@@ -54,6 +56,7 @@ class Expectations(Tree):
     def __init__(self, rules=None):
         super().__init__()
         self.rules = rules or Rules()
+        self.lost = collections.defaultdict(set)  # content, or path -> ids that were lost
         for root in names.ROOTS:
             self.tops[root].expect = {NEW}
         self.targets = {}     # what symlinks point to, by number
@@ -84,6 +87,7 @@ class Expectations(Tree):
     def _calm(inode):
         inode.former |= inode.carried
         inode.carried = set()
+        inode.settled = inode.content
         inode.unpaired = inode.hidden = False
 
     # -- looking --
@@ -122,6 +126,8 @@ class Expectations(Tree):
         if entry.is_directory():
             entry.node.carried |= ids
         if inode:
+            for key in (inode.content, inode.settled, path):
+                self.lost[key] |= ids
             inode.carried |= ids
             if inode.row_stamp:
                 self.dead_stamps[inode.row_stamp] |= ids
@@ -207,7 +213,15 @@ class Expectations(Tree):
     # -- a checkpoint --
 
     def allowed(self, path, entry):
-        """The expectation of an entry, with what a blind burst takes away from it."""
+        """The expectation of an entry, with what its content or its path may bring back to it."""
+        inode = None if entry.is_directory() else entry.inode()
+        allowed = self._expected(path, entry)
+        if inode is None or inode.content is None or self.rules.returns == "never":
+            return allowed
+        return allowed | self.lost[inode.content] | self.lost[path]
+
+    def _expected(self, path, entry):
+        """With what a blind burst takes away from it."""
         if not self.blind:
             return entry.expect
         kind = kind_of(entry)

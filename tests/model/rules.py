@@ -16,7 +16,8 @@ TOLERABLE = {
 @dataclasses.dataclass
 class Rules:
     """What may change as the daemon learns more."""
-    returns: str = "never"           # ids of files that left and came back: never, may, must
+    # Ids of files that are gone, at another file of the same content: never, may, must
+    returns: str = "may"
     blind_directories: str = "may"   # ids of directories moved in a blind burst: may or must
     tolerate: frozenset = frozenset()  # names of known deviations that are not reported
 

@@ -12,6 +12,7 @@ class File:
 
     def __init__(self, content, size, mtime):
         self.content = content
+        self.settled = None       # the content at the last checkpoint
         self.size = size
         self.mtime = mtime        # a token: equal tokens are equal times
         self.entries = []         # entries that name it, by whatever path
