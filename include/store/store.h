@@ -188,7 +188,8 @@ typedef enum StoreOpKind {
     STORE_OP_MEDIA_UPDATE,  /* id, path, …: metadata and, when thumbnail_fd >= 0, a new thumbnail;
                                only while the row stands at path */
     STORE_OP_MEDIA_MOVE,    /* id, new_path; or path, kind, new_path: the row that stands at path
-                               when the call begins. With both, only while it stands there. Also
+                               when the call begins. With both, only while it stands there and,
+                               where a stamp is given, is known to be of that file. Also
                                metadata.name and .file_location,    albums.cover_image_path, folder_id,
                                stamp. A row that stands at    new_path and is not itself moved in this
                                call is removed */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "util/file_stamp.h"
 #include "util/hash.h"
 #include "util/list.h"
 #include "watch/tree.h"
@@ -20,7 +21,8 @@ struct Rename {
     ListNode link;     /* Renames.all */
     ListNode asked;    /* Renames.asked: to be written */
     char *from;        /* path of the row in the database */
-    char *id;          /* of the row, where it is known; or NULL */
+    char *id;          /* of the row, where it was found by its inode; or NULL */
+    FileStamp stamp;   /* then: of its file */
     Node *dir;         /* referenced: where its file is; in the air: the name that it left */
     char *name;
     bool in_air;      /* it left its name, and has come up nowhere yet */
@@ -76,8 +78,8 @@ Rename *renames_at(const Renames *renames, const Node *dir, const char *name);
 Rename *renames_of(const Renames *renames, const char *path);
 
 /* Evidence of another kind: the file of the row at path is at this name. NULL: no memory. */
-Rename *renames_put(Renames *renames, const char *path, const char *id, Node *dir,
-                    const char *name);
+Rename *renames_put(Renames *renames, const char *path, const char *id, const FileStamp *stamp,
+                    Node *dir, const char *name);
 void renames_judge(Renames *renames, Rename *rename, bool is_there); /* a doubtful one */
 void renames_land(Renames *renames);                                 /* everything has been seen */
 void renames_forget(Renames *renames, Rename *rename);               /* the row stays where it is */

@@ -223,6 +223,19 @@ int write_media_update(Writer *w, WriteRun *run)
     return r ? r : write_run_set(&run->folder_id, row.folder_id);
 }
 
+/* Does the row that was to be moved stand where it was, and speak of the file that it did? */
+static bool is_as_found(const Writer *w, const StoreOp *op, const WriteRow *row)
+{
+    StateFile file;
+
+    if (op->path && strcmp(row->path, op->path) != 0)
+        return false;
+    if (!op->path || op->stamp.ino == 0)
+        return true;
+    return state_read_file(&w->store->state, row->folder_id, row->id, &file) &&
+           file_stamp_same_inode(&file.stamp, &op->stamp);
+}
+
 /* write_media_move() - a file's new path; its id, and all that hangs on it, stays */
 int write_media_move(Writer *w, WriteRun *run)
 {
@@ -238,7 +251,7 @@ int write_media_move(Writer *w, WriteRun *run)
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }
-    if (op->path && !run->parked && strcmp(row.path, op->path) != 0) {
+    if (!run->parked && !is_as_found(w, op, &row)) {
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }

@@ -8,9 +8,9 @@
  * known by that path alone, so the operation remembers (StoreOp.partly) that its first part is
  * done.
  *
- * Rows that stand at the new path already are of a directory that was there before, and go; except
- * those which a later operation of this call moves away. They, and a tree that is moved to its own
- * parent's place, wait under a path that nobody has until their turn.
+ * Rows that stand below the new path already are of a directory that was there before, and go;
+ * except those which a later operation of this call moves away. They, and a tree that is moved to
+ * its own parent's place, wait under a path that nobody has until their turn.
  */
 
 #include <errno.h>
@@ -230,7 +230,7 @@ static int make_room(Writer *w, WriteRun *run)
         r = park_other_media(w, run);
     if (!r)
         r = write_remove_tree(w, path, true, &any);
-    return r ? r : write_vacate(w, path, NULL); /* a file of this name was there */
+    return r;
 }
 
 /* ---- the operation ---- */

@@ -122,13 +122,18 @@ static bool has_come(const Sighting *item, size_t i)
            !row_is_at(row, &item->candidate_entries[i]);
 }
 
-/* The file that is at the row's path now has been decided to be its. */
-static bool is_taken(Engine *engine, const StoreRow *row)
+/* The change of the name that a row stands at; or NULL. */
+static Change *change_of(Engine *engine, const StoreRow *row)
 {
     CLEANUP_FREE char *parent = path_parent(row->path);
     Node *dir = parent ? node_find(engine, parent) : NULL;
-    const Change *change = dir ? pending_find(&engine->pending, dir, path_name(row->path)) : NULL;
 
+    return dir ? pending_find(&engine->pending, dir, path_name(row->path)) : NULL;
+}
+
+/* The file that is there now has been decided to be that row's. */
+static bool is_taken(const Change *change)
+{
     return change && (change->state == CHANGE_STATE_MEDIA || change->state == CHANGE_STATE_WRITING);
 }
 
@@ -149,18 +154,21 @@ static bool decide_moved(Round *round, Sighting *item)
     for (size_t i = 0; i < item->n_candidates && change->tries < TRIES_LIMIT; i++) {
         const StoreRow *row = &item->candidates[i];
         Rename *rename = renames_of(&engine->renames, row->path);
+        Change *left = change_of(engine, row);
 
         if (!has_come(item, i) || (rename && !rename->in_air && !rename->dir->detached))
             continue;
-        if (is_taken(engine, row)) {
+        if (is_taken(left)) {
             if (step_back(round, item))
                 return true;
             continue;
         }
-        rename = renames_put(&engine->renames, row->path, row->id, change->dir, change->name);
+        rename = renames_put(&engine->renames, row->path, row->id, &row->stamp, change->dir,
+                             change->name);
         if (!rename)
             return step_back(round, item);
         change->tries++; /* the database may refuse the move */
+        change->written |= left && left->written;
         /* The row that is in the way may belong to a name that is not seen yet. */
         rename->unsure = item->row.id && !change->confirm && !is_certain(round, item);
         if (rename->unsure) {

@@ -120,6 +120,7 @@ static Write *follow_write(Rename *rename)
     write->op.path = strdup(rename->from);
     write->op.new_path = place_path(rename);
     write->op.id = rename->id ? strdup(rename->id) : NULL;
+    write->op.stamp = rename->stamp;
     if (!write->op.path || !write->op.new_path || (rename->id && !write->op.id))
         return write_free(write);
     write->rename = rename;

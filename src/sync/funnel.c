@@ -191,6 +191,7 @@ static int look_up_inode(Sighting *item, const FileStamp *stamp, Store *store)
             r = add_candidate(item, &rows.items[i]);
     store_rows_done(&rows);
     if (r == 0 && item->n_candidates > 0) {
+        free(item->candidate_entries);
         item->candidate_entries = calloc(item->n_candidates, sizeof(Entry));
         r = item->candidate_entries ? 0 : -ENOMEM;
     }
@@ -211,6 +212,7 @@ static int look_up_others(Sighting *item, Store *store)
 {
     const StoreRow *row = &item->row;
     const Entry *entry = &item->entry;
+    int r = 0;
 
     if (media_kind_of(item->change_name) == MEDIA_KIND_NONE)
         return 0;
@@ -219,7 +221,9 @@ static int look_up_others(Sighting *item, Store *store)
     if (row->id && row_is_at(row, entry) && !item->written &&
         file_stamp_same_content(&row->stamp, &entry->stamp))
         return 0;
-    return look_up_inode(item, &entry->stamp, store);
+    if (row->has_stamp && !row_is_at(row, entry))
+        r = look_up_inode(item, &row->stamp, store); /* of the one that was here before */
+    return r == 0 ? look_up_inode(item, &entry->stamp, store) : r;
 }
 
 static int look_up(Sighting *item, Store *store)

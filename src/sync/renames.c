@@ -405,7 +405,8 @@ void renames_written(Renames *renames, const Node *dir, const char *name)
  *
  * What was at the name gives way.
  */
-Rename *renames_put(Renames *renames, const char *path, const char *id, Node *dir, const char *name)
+Rename *renames_put(Renames *renames, const char *path, const char *id, const FileStamp *stamp,
+                    Node *dir, const char *name)
 {
     Rename *rename = renames_of(renames, path);
     Rename *there = renames_at(renames, dir, name);
@@ -418,6 +419,7 @@ Rename *renames_put(Renames *renames, const char *path, const char *id, Node *di
         return NULL;
     end_doubt(rename);
     free(rename->id);
+    rename->stamp = *stamp;
     rename->id = strdup(id);
     if (!rename->id) {
         renames_forget(renames, rename);

@@ -135,9 +135,27 @@ static void test_file_by_path_and_id(void **state)
     fixture_assert_path(f, id, "/r/a.jpg");
     op = path_move("/r/a.jpg", "/r/c.jpg");
     op.id = strdup(id);
+    op.stamp = (FileStamp){.dev = 1, .ino = 2}; /* another file stands there by now */
+    fixture_write_one(f, op, STORE_OP_RESULT_NOTHING);
+    op = path_move("/r/a.jpg", "/r/c.jpg");
+    op.id = strdup(id);
     fixture_write_one(f, op, STORE_OP_RESULT_DONE);
     fixture_assert_path(f, id, "/r/c.jpg");
     free(id);
+}
+
+/* The row of a photo whose name a directory takes: its file may be elsewhere, which is to be seen.
+ */
+static void test_folder_to_the_name_of_a_file(void **state)
+{
+    Fixture *f = *state;
+    char *photo = fixture_add_row(f, "/r/a.jpg"), *inner = fixture_add_row(f, "/r/d/1.jpg");
+
+    fixture_write_one(f, folder_move("/r/d", "/r/a.jpg"), STORE_OP_RESULT_DONE);
+    fixture_assert_path(f, photo, "/r/a.jpg");
+    fixture_assert_path(f, inner, "/r/a.jpg/1.jpg");
+    free(photo);
+    free(inner);
 }
 
 /* A directory and a photo exchange their names. */
@@ -547,6 +565,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_files_by_path, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_by_path_and_id, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_by_path_and_folder, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folder_to_the_name_of_a_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_over_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_metadata, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_exchange, setup, teardown),

@@ -301,15 +301,17 @@ static void test_other_table(void **state)
 static void test_found_by_inode(void **state)
 {
     Fixture *f = *state;
+    FileStamp stamp = {.ino = 7};
     Rename *rename;
 
     move(f, 'c', 'b');
-    rename = renames_put(&f->renames, "/r/a.jpg", "id", f->dir, "b.jpg");
+    rename = renames_put(&f->renames, "/r/a.jpg", "id", &stamp, f->dir, "b.jpg");
     assert_non_null(rename);
     assert_string_equal(rename->id, "id");
+    assert_int_equal(rename->stamp.ino, 7);
     assert_rows(f, "a>b");
     leave(f, 'd');
-    assert_non_null(renames_put(&f->renames, "/r/d.jpg", "id2", f->dir, "e.jpg")); /* it landed */
+    assert_non_null(renames_put(&f->renames, "/r/d.jpg", "id2", &stamp, f->dir, "e.jpg"));
     assert_rows(f, "a>b d>e");
 }
 
