@@ -274,6 +274,20 @@ static void look_above(Engine *engine, const StoreOp *op)
         dirty_add(engine, node, true);
 }
 
+/*
+ * A row has followed its file. The name is looked at unless that is to come anyway: its file may
+ * have gone on, and been forgotten, while the row was on the way. Who waits for anything waits.
+ */
+static void look_behind(Engine *engine, const StoreOp *op)
+{
+    const Change oldest = {.epoch = engine->pending.base};
+    CLEANUP_FREE char *parent = path_parent(op->new_path);
+    Node *node = parent ? node_find(engine, parent) : NULL;
+
+    if (node && !pending_find(&engine->pending, node, path_name(op->new_path)))
+        (void)engine_touch_for(engine, &oldest, node, path_name(op->new_path));
+}
+
 static void committed(Engine *engine, Write *write)
 {
     StoreOp *op = &write->op;
@@ -294,6 +308,8 @@ static void committed(Engine *engine, Write *write)
     }
     if (op->kind == STORE_OP_MEDIA_UPDATE)
         count_edit(&engine->counters, op);
+    if (op->kind == STORE_OP_MEDIA_MOVE && op->result == STORE_OP_RESULT_DONE)
+        look_behind(engine, op);
     if (write->rename)
         follow_committed(engine, write);
     if (op->result == STORE_OP_RESULT_ELSEWHERE && !write->dir->detached)

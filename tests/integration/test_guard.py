@@ -21,6 +21,12 @@ def ids(lib):
     return {row["path"]: row["id"] for row in lib.rows("images")}
 
 
+def reason(lib, root):
+    """Why a root is not simply online; the detail is made anew now and then only."""
+    roots = lib.daemon.get("/watcher/status")[1]["detail"]["roots"]
+    return next((r.get("reason", "") for r in roots if r["path"] == lib.path(root)), "")
+
+
 def test_whole_story(library):
     """Held over a restart too, listed as a problem, confirmed by the command, then gone."""
     lib, names = library_of(library)
@@ -37,8 +43,7 @@ def test_whole_story(library):
     kept = ids(lib)
     assert all(kept[path] == i for path, i in before.items()), "rows went"
     assert "confirm" in lib.daemon.problems()[lib.path("r")]
-    roots = lib.daemon.get("/watcher/status")[1]["detail"]["roots"]
-    assert "confirmed" in [r for r in roots if r["path"] == lib.path("r")][0]["reason"]
+    wait_for("its root tells of it", lambda: "confirmed" in reason(lib, "r"))
     warnings = [line for line in lib.daemon.lines if "before it is confirmed" in line]
     assert len(warnings) == 1, warnings
 
@@ -69,6 +74,7 @@ def test_files_come_back(library):
     lib.rename("outside/a", "r/a")
     lib.rename("outside/b", "r/b")
     lib.daemon.request("POST", "/watcher/rescan")
+    wait_for("the problem is gone", lambda: lib.path("r") not in lib.daemon.problems())
     lib.expect(names, sample=20)
     assert lib.identity(names[3]) == kept
     assert lib.counter("photos_decoded") == 0

@@ -127,7 +127,7 @@ def test_root(lib):
     assert status == 200
     assert body["name"] == "PictoPy Sync Microservice"
     assert re.fullmatch(r"\d+\.\d+\.\d+", body["version"])
-    assert set(body["endpoints"]) == set(GETS + POSTS)
+    assert set(body["endpoints"]) == {*GETS, *POSTS, "/folders/{folder_id}/confirm"}
 
 
 def test_health(lib):
