@@ -322,28 +322,27 @@ static int foreseen_take(Writer *w, Foreseen *foreseen)
     return r;
 }
 
-/* Reads into the graves; a table of their own finds them by their ids. */
+/* Reads into the graves; a table of their own, read->graves, finds them by their ids. */
 static int read_foreseen(GraveRead *read, Foreseen *foreseen, int *ret_code)
 {
-    HashTable table = {0};
     int r = 0;
 
-    read->graves = &table;
     for (SchemaTable t = 0; t < SCHEMA_N_MEDIA && !r; t++)
         for (size_t i = 0; i < foreseen->n[t] && !r; i++)
-            r = hash_insert(&table, &foreseen->items[t][i]->by_id,
+            r = hash_insert(read->graves, &foreseen->items[t][i]->by_id,
                             id_hash(foreseen->items[t][i]->id));
     for (SchemaTable t = 0; t < SCHEMA_N_MEDIA && !r; t++)
         if (foreseen->n[t] > 0)
             r = grave_read_rows(read, foreseen->items[t], foreseen->n[t], ret_code);
-    hash_done(&table);
+    hash_done(read->graves);
     return r;
 }
 
 /* Foresees and reads in one go; GRAVE_READ_E_AGAIN: somebody wrote meanwhile. */
 static int prepare_once(Writer *w, Foreseen *foreseen, size_t first)
 {
-    GraveRead read = {.store = w->store, .only_ids = !is_kept(w)};
+    HashTable table = {0};
+    GraveRead read = {.store = w->store, .graves = &table, .only_ids = !is_kept(w)};
     int code = grave_read_begin(&read);
     int r;
 

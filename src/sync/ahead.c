@@ -286,10 +286,10 @@ static int look_add(Look *look, Change *change, ProbeDirectory **directory)
     int r = look_directory(look, change->dir, directory);
 
     change->ahead.asked = true;
-    if (r == 0)
+    if (r == 0 && *directory)
         r = probe_directory_add(*directory, change->name, item);
-    if (r < 0)
-        return error_trace(r);
+    if (r < 0 || !*directory)
+        return error_trace(r < 0 ? r : -ENOMEM);
     item->dir = node_ref(change->dir);
     item->name = (*directory)->names[(*directory)->n_names - 1].name;
     item->touches = change->touches;
