@@ -12,6 +12,7 @@
 
 /* The moments of a write, in order, for tests that end the process there. */
 typedef enum StoreStep {
+    STORE_STEP_READ,
     STORE_STEP_BURIED,
     STORE_STEP_ANNOUNCED,
     STORE_STEP_FILE_OPENED,

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "store/arena.h"
 #include "store/database.h"
@@ -21,8 +22,15 @@ typedef struct Store Store;
 typedef struct Writer Writer;
 typedef struct WriteRun WriteRun;
 typedef struct WriteRow WriteRow;
+typedef struct StoreOp StoreOp;
 
 #define GRAVE_DAY_S INT64_C(86400)
+
+/* Ids of rows in hash tables of graves. */
+static inline uint64_t grave_hash(const char *id)
+{
+    return hash_bytes(id, strlen(id), 0);
+}
 
 /* ---- graveyard-plan.c: what can hang on a row, by the schema's foreign keys ---- */
 
@@ -50,6 +58,7 @@ typedef struct GraveKey {
     int64_t number; /* within its table */
     GraveAction action;
     bool to_default; /* ON DELETE SET DEFAULT */
+    bool unusable;   /* too many columns, or they are not there */
 } GraveKey;
 
 typedef struct GraveTable {
@@ -93,6 +102,21 @@ typedef struct GravePlan {
     Text root_header[SCHEMA_N_MEDIA];
     bool direct[SCHEMA_N_MEDIA]; /* remove_sql and a DELETE do all that a cascade would */
 } GravePlan;
+
+static inline const GraveKey *grave_chain_key(const GravePlan *plan, const GraveChain *chain)
+{
+    return &plan->tables[chain->table].keys[chain->key];
+}
+
+size_t grave_chain_depth(const GravePlan *plan, size_t i); /* 1: it hangs on the root */
+/* Does a key refer to a row's id, and nothing else? */
+bool grave_key_is_id(const GraveKey *key);
+
+/* graveyard-sql.c */
+extern const char *const grave_root_names[SCHEMA_N_MEDIA];
+int grave_finish_chain(GravePlan *plan, size_t i); /* a result code */
+int grave_finish_root(GravePlan *plan, SchemaTable root);
+void grave_put_name(Text *sql, const char *before, const char *name, const char *behind);
 
 /* graveyard-schema.c */
 int grave_read_schema(Store *store, GravePlan *plan);
@@ -172,6 +196,7 @@ typedef struct Grave {
     StateFile file;
 } Grave;
 
+Grave *grave_new(SchemaTable table, const char *id);
 Grave *grave_free(Grave *grave);
 CLEANUP_DEFINE(Grave *, grave_free)
 
@@ -203,9 +228,15 @@ typedef struct WriteGraves {
     size_t n_exhumed, exhumed_capacity;
 } WriteGraves;
 
-/* graveyard-bury.c */
+/* graveyard-foresee.c */
 int write_graves_prepare(Writer *w, size_t first); /* no lock is held; 0 or -ENOMEM */
-void write_graves_begun(Writer *w);                /* the lock has just been had */
+
+/* graveyard-bury.c */
+bool write_graves_are_kept(const Writer *w);
+Grave *write_find_grave(const Writer *w, const char *id);
+int write_add_grave(Writer *w, Grave *grave);
+void write_graves_forget(Writer *w);
+void write_graves_begun(Writer *w); /* the lock has just been had */
 bool write_grave_is_ready(const Writer *w, const char *id);
 bool write_graves_are_full(const Writer *w); /* the commit would take long */
 int write_bury(Writer *w, SchemaTable table, const char *id);
@@ -231,6 +262,33 @@ void grave_read_end(GraveRead *read);
 /* Fills graves, at most GRAVE_BATCH, all of one table. 0, GRAVE_READ_E_AGAIN or negative: -errno
  * for memory, an SQLite result code otherwise is in *ret_code. */
 int grave_read_rows(GraveRead *read, Grave **graves, size_t n, int *ret_code);
+
+/* graveyard-match.c */
+typedef struct GraveMatch {
+    int64_t number; /* 0 = none */
+    int rank;       /* the higher the better */
+    bool same_path;
+    char id[256];
+} GraveMatch;
+
+int write_match_grave(Writer *w, SchemaTable table, const StoreOp *op, GraveMatch *ret_match);
+
+/* graveyard-revive.c */
+/* A row on its way back: the columns that the table has (still), with their values. */
+typedef struct Revived {
+    const GraveTable *table;
+    const char **columns;
+    GraveValue *values; /* borrowed */
+    size_t n;
+} Revived;
+
+int revived_init(Revived *row, const GraveTable *table, size_t n);
+void revived_done(Revived *row);
+size_t revived_find(const Revived *row, const char *column);
+void revived_set(Revived *row, const char *column, GraveValue value);
+int revived_check_parents(Writer *w, Revived *row, bool *ret_keep);
+int revived_insert(Writer *w, const GravePlan *plan, Revived *row, bool *ret_done);
+int revived_run(Writer *w, const Text *sql, const GraveValue *values, size_t n);
 
 /* graveyard-exhume.c */
 int write_exhume(Writer *w, WriteRun *run); /* an insert; run->result is DONE when it was one */

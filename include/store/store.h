@@ -24,6 +24,7 @@
 #include "util/media_kind.h"
 
 typedef struct Store Store;
+typedef struct StoreOp StoreOp;
 
 #define STORE_E_BUSY        1 /* locked by another process for too long: try again later */
 #define STORE_E_UNAVAILABLE 2 /* missing, not a database, no folders table, corrupt, I/O error */
@@ -213,7 +214,7 @@ typedef enum StoreOpResult {
 } StoreOpResult;
 
 /* Owns its strings and descriptors; store_op_done() frees them. */
-typedef struct StoreOp {
+struct StoreOp {
     StoreOpKind kind;
     MediaKind media;
     char *id;
@@ -244,7 +245,7 @@ typedef struct StoreOp {
     char *error;         /* for people, with _FAILED */
     bool exact;          /* _PROBLEM_CLEAR: not those below */
     bool partly;         /* private to store/: a large folder's first part is committed */
-} StoreOp;
+};
 
 /* Writes the operations in order, in as few transactions as the 50 ms rule allows, and sets each
  * one's result. Moves of one call are resolved together: exchanges and rotations of paths keep

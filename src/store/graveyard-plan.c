@@ -6,10 +6,6 @@
  * CASCADE the rows go with the root and are kept whole; where it says SET NULL only the reference
  * is lost, and that is kept. albums.cover_image_path, a path in text, is treated as if it were such
  * a key.
- *
- * Each chain has its SELECT, which gives the root's id in front of each row. It takes one root or
- * GRAVE_BATCH of them: PictoPy has no index on faces.image_id and others, so reading for many at a
- * time means one scan and not many.
  */
 
 #include <stdlib.h>
@@ -58,13 +54,6 @@ static bool same_name(const char *a, const char *b)
 
 /* ---- chains ---- */
 
-static const char *const root_names[] = {[SCHEMA_IMAGES] = "images", [SCHEMA_VIDEOS] = "videos"};
-
-static const GraveKey *chain_key(const GravePlan *plan, const GraveChain *chain)
-{
-    return &plan->tables[chain->table].keys[chain->key];
-}
-
 /* Is this key on the way down to the chain at i already (a table that refers to itself)? */
 static bool chain_has_key(const GravePlan *plan, size_t i, size_t table, size_t key)
 {
@@ -74,7 +63,8 @@ static bool chain_has_key(const GravePlan *plan, size_t i, size_t table, size_t 
     return false;
 }
 
-static size_t chain_depth(const GravePlan *plan, size_t i)
+/* grave_chain_depth() - how far from the root the rows of a chain are */
+size_t grave_chain_depth(const GravePlan *plan, size_t i)
 {
     size_t depth = 0;
 
@@ -96,9 +86,9 @@ static int chain_add(GravePlan *plan, SchemaTable root, size_t parent, size_t ta
     const GraveKey *key = &plan->tables[table].keys[i_key];
     bool names = key->action == GRAVE_ACTION_SET_NULL;
 
-    if (key->action == GRAVE_ACTION_OTHER || (names && key->n > 1) ||
+    if (key->unusable || key->action == GRAVE_ACTION_OTHER || (names && key->n > 1) ||
         (!names && table_is_own(plan, table)) || plan->n_chains == CHAINS_MAX ||
-        chain_depth(plan, parent) == DEPTH_MAX || chain_has_key(plan, parent, table, i_key))
+        grave_chain_depth(plan, parent) == DEPTH_MAX || chain_has_key(plan, parent, table, i_key))
         return SQLITE_OK;
     if (ARRAY_RESERVE(plan->chains, plan->chains_capacity, plan->n_chains + 1))
         return SQLITE_NOMEM;
@@ -130,178 +120,22 @@ static int chains_find(GravePlan *plan, SchemaTable root)
     size_t first = plan->n_chains;
     int code;
 
-    plan->roots[root] = grave_find_table(plan, root_names[root]);
+    plan->roots[root] = grave_find_table(plan, grave_root_names[root]);
     if (plan->roots[root] == SIZE_MAX)
         return SQLITE_OK;
-    code = chains_below(plan, root, SIZE_MAX, root_names[root]);
+    code = chains_below(plan, root, SIZE_MAX, grave_root_names[root]);
     for (size_t i = first; i < plan->n_chains && code == SQLITE_OK; i++)
         if (!plan->chains[i].names)
             code = chains_below(plan, root, i, plan->tables[plan->chains[i].table].name);
     return code;
 }
 
-/* ---- statements ---- */
+/* ---- without a cascade ---- */
 
-/* Names go into SQL quoted: they may be any text. */
-static void put_name(Text *sql, const char *alias, const char *name)
+/* grave_key_is_id() - nearly all do */
+bool grave_key_is_id(const GraveKey *key)
 {
-    char *quoted = sqlite3_mprintf("\"%w\"", name);
-
-    text_printf(sql, "%s%s%s", alias, *alias ? "." : "", quoted ? quoted : "");
-    sql->failed |= !quoted;
-    sqlite3_free(quoted);
-}
-
-static void put_alias(char alias[24], size_t depth)
-{
-    if (depth == 0)
-        (void)snprintf(alias, 24, "r");
-    else
-        (void)snprintf(alias, 24, "t%zu", depth);
-}
-
-/* "tN.from = tM.to AND …" */
-static void put_join(Text *sql, const GraveKey *key, size_t depth)
-{
-    char child[24], parent[24];
-
-    put_alias(child, depth);
-    put_alias(parent, depth - 1);
-    for (size_t i = 0; i < key->n; i++) {
-        text_append(sql, i ? " AND " : "");
-        put_name(sql, child, key->from[i]);
-        text_append(sql, " = ");
-        put_name(sql, parent, key->to[i]);
-    }
-}
-
-static void put_roots(Text *sql, bool many)
-{
-    text_append(sql, many ? " IN (?1" : " = ?1");
-    for (int i = 2; many && i <= GRAVE_BATCH; i++)
-        text_printf(sql, ", ?%d", i);
-    text_append(sql, many ? ")" : "");
-}
-
-/* The top of a chain holds the root's id itself, nearly always: no need to look at the root. */
-static bool top_has_id(const GraveKey *top)
-{
-    return top->n == 1 && same_name(top->to[0], "id");
-}
-
-static void put_from(const GravePlan *plan, size_t i, size_t depth, Text *sql, GraveKey *ret_top)
-{
-    const GraveChain *chain = &plan->chains[i];
-    const GraveKey *key = chain_key(plan, chain);
-    char alias[24];
-
-    if (chain->parent != SIZE_MAX) {
-        put_from(plan, chain->parent, depth - 1, sql, ret_top);
-        text_append(sql, " JOIN ");
-    } else {
-        *ret_top = *key;
-        if (!top_has_id(key)) {
-            put_name(sql, "", root_names[chain->root]);
-            text_append(sql, " AS r JOIN ");
-        }
-    }
-    put_alias(alias, depth);
-    put_name(sql, "", plan->tables[chain->table].name);
-    text_printf(sql, " AS %s", alias);
-    if (chain->parent == SIZE_MAX && top_has_id(key))
-        return;
-    text_append(sql, " ON ");
-    put_join(sql, key, depth);
-}
-
-/* The columns that a chain's rows are kept by: all; or, of rows that only name the root, the one
- * that does and the primary key. */
-static int chain_columns(const GravePlan *plan, const GraveChain *chain, const char ***ret_names,
-                         size_t *ret_n)
-{
-    const GraveTable *table = &plan->tables[chain->table];
-    const char **names = calloc(table->n_columns + 2, sizeof(*names));
-    size_t n = 0;
-
-    if (!names)
-        return SQLITE_NOMEM;
-    if (chain->names)
-        names[n++] = chain_key(plan, chain)->from[0];
-    for (size_t i = 0; i < table->n_columns; i++)
-        if (!chain->names || table->columns[i].in_key)
-            names[n++] = table->columns[i].name;
-    if (chain->names && n == 1 && table->has_rowid)
-        names[n++] = "rowid"; /* no primary key */
-    *ret_names = names;
-    *ret_n = n;
-    return SQLITE_OK;
-}
-
-static int chain_sql(const GravePlan *plan, size_t i, bool many, const char *const *names, size_t n,
-                     char **ret_sql)
-{
-    const GraveChain *chain = &plan->chains[i];
-    size_t depth = chain_depth(plan, i);
-    CLEANUP(text_done) Text from = {0};
-    Text sql = {0};
-    GraveKey top;
-    char alias[24];
-
-    put_from(plan, i, depth, &from, &top);
-    text_append(&sql, "SELECT ");
-    put_name(&sql, top_has_id(&top) ? "t1" : "r", top_has_id(&top) ? top.from[0] : "id");
-    put_alias(alias, depth);
-    if (chain->has_rowid)
-        text_append(&sql, ", t1.rowid");
-    for (size_t j = 0; j < n; j++) {
-        text_append(&sql, ", ");
-        put_name(&sql, alias, names[j]);
-    }
-    text_printf(&sql, " FROM %s WHERE ", from.data ? from.data : "");
-    put_name(&sql, top_has_id(&top) ? "t1" : "r", top_has_id(&top) ? top.from[0] : "id");
-    put_roots(&sql, many);
-    if (chain->scanned)
-        text_printf(&sql, " AND t1.rowid BETWEEN ?%d AND ?%d", many ? GRAVE_BATCH + 1 : 2,
-                    many ? GRAVE_BATCH + 2 : 3);
-    sql.failed |= from.failed;
-    return text_steal(&sql, ret_sql) ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-/* Is the chain's table read from its first row to its last? */
-static bool chain_is_scanned(const GravePlan *plan, const GraveChain *chain)
-{
-    const GraveTable *table = &plan->tables[chain->table];
-    const GraveKey *key = chain_key(plan, chain);
-    size_t column = grave_column(table, key->from[0]);
-
-    return chain->parent == SIZE_MAX && top_has_id(key) && table->has_rowid && column != SIZE_MAX &&
-           column != table->rowid_column && !table->columns[column].indexed;
-}
-
-/* One row, found by its rowid, is taken off the root. Both are asked for: a trigger may have
- * removed the row, and another one have got its number. */
-static int chain_remove_sql(const GravePlan *plan, const GraveChain *chain, char **ret_sql)
-{
-    const GraveKey *key = chain_key(plan, chain);
-    const char *name = plan->tables[chain->table].name;
-    Text sql = {0};
-
-    put_name(&sql, "", name);
-    if (chain->names) {
-        text_append(&sql, " SET ");
-        put_name(&sql, "", key->from[0]);
-        text_append(&sql, " = NULL");
-    }
-    text_append(&sql, " WHERE rowid = ?1 AND ");
-    put_name(&sql, "", key->from[0]);
-    text_append(&sql, " = ?2");
-    if (sql.failed)
-        return SQLITE_NOMEM;
-    *ret_sql = NULL;
-    if (asprintf(ret_sql, "%s%s", chain->names ? "UPDATE " : "DELETE FROM ", sql.data) < 0)
-        *ret_sql = NULL;
-    text_done(&sql);
-    return *ret_sql ? SQLITE_OK : SQLITE_NOMEM;
+    return key->n == 1 && same_name(key->to[0], "id");
 }
 
 /* Is a key's every row among those that are read, and can be removed as its ON DELETE does it? */
@@ -309,7 +143,7 @@ static bool key_is_direct(const GraveTable *table, const GraveKey *key)
 {
     if (key->number < 0)
         return true; /* no key: nothing happens */
-    if (!top_has_id(key) || !table->has_rowid || key->to_default ||
+    if (key->unusable || !grave_key_is_id(key) || !table->has_rowid || key->to_default ||
         key->action == GRAVE_ACTION_OTHER)
         return false;
     return key->action == GRAVE_ACTION_CASCADE ? !table->has_delete_trigger : !table->has_trigger;
@@ -331,67 +165,11 @@ static bool root_is_direct(const GravePlan *plan, SchemaTable root)
         for (size_t k = 0; k < plan->tables[t].n_keys; k++) {
             const GraveTable *table = &plan->tables[t];
 
-            if (same_name(table->keys[k].parent, root_names[root]) &&
+            if (same_name(table->keys[k].parent, grave_root_names[root]) &&
                 (!key_is_direct(table, &table->keys[k]) || table_is_own(plan, t)))
                 return false;
         }
     return true;
-}
-
-static char chain_kind(const GraveChain *chain)
-{
-    if (!chain->names)
-        return GRAVE_BLOCK_HANGS;
-    return chain->to_path ? GRAVE_BLOCK_PATHS : GRAVE_BLOCK_NAMES;
-}
-
-static int chain_finish(GravePlan *plan, size_t i)
-{
-    GraveChain *chain = &plan->chains[i];
-    CLEANUP_FREE const char **names = NULL;
-    size_t n = 0;
-    int code = chain_columns(plan, chain, &names, &n);
-
-    chain->scanned = chain_is_scanned(plan, chain);
-    chain->has_rowid = chain->parent == SIZE_MAX && plan->tables[chain->table].has_rowid;
-    if (chain->has_rowid && code == SQLITE_OK)
-        code = chain_remove_sql(plan, chain, &chain->remove_sql);
-    for (size_t many = 0; many < 2 && code == SQLITE_OK; many++)
-        code = chain_sql(plan, i, many != 0, names, n, &chain->sql[many]);
-    if (code == SQLITE_OK)
-        grave_put_header(&chain->header, chain_kind(chain), plan->tables[chain->table].name, names,
-                         n);
-    /* Rows without a key cannot be found again. */
-    chain->broken = n < 2 && chain->names;
-    return chain->header.failed ? SQLITE_NOMEM : code;
-}
-
-/* id, path and folder_id, then all columns */
-static int root_finish(GravePlan *plan, SchemaTable root)
-{
-    const GraveTable *table = &plan->tables[plan->roots[root]];
-    CLEANUP_FREE const char **names = calloc(table->n_columns + 1, sizeof(*names));
-
-    if (!names)
-        return SQLITE_NOMEM;
-    for (size_t many = 0; many < 2; many++) {
-        Text sql = {0};
-
-        text_append(&sql, "SELECT id, path, folder_id");
-        for (size_t i = 0; i < table->n_columns; i++) {
-            names[i] = table->columns[i].name;
-            text_append(&sql, ", ");
-            put_name(&sql, "", names[i]);
-        }
-        text_printf(&sql, " FROM %s WHERE id", root_names[root]);
-        put_roots(&sql, many != 0);
-        if (text_steal(&sql, &plan->root_sql[root][many]))
-            return SQLITE_NOMEM;
-    }
-    grave_put_header(&plan->root_header[root], GRAVE_BLOCK_ROOT, root_names[root], names,
-                     table->n_columns);
-    plan->direct[root] = root_is_direct(plan, root);
-    return plan->root_header[root].failed ? SQLITE_NOMEM : SQLITE_OK;
 }
 
 static int plan_make(Store *store, GravePlan *plan)
@@ -401,10 +179,12 @@ static int plan_make(Store *store, GravePlan *plan)
     for (SchemaTable t = 0; t < SCHEMA_N_MEDIA && code == SQLITE_OK; t++)
         code = chains_find(plan, t);
     for (size_t i = 0; i < plan->n_chains && code == SQLITE_OK; i++)
-        code = chain_finish(plan, i);
+        code = grave_finish_chain(plan, i);
     for (SchemaTable t = 0; t < SCHEMA_N_MEDIA && code == SQLITE_OK; t++)
-        if (plan->roots[t] != SIZE_MAX)
-            code = root_finish(plan, t);
+        if (plan->roots[t] != SIZE_MAX) {
+            code = grave_finish_root(plan, t);
+            plan->direct[t] = root_is_direct(plan, t);
+        }
     return code;
 }
 

@@ -50,6 +50,7 @@ int grave_read_begin(GraveRead *read)
     if (code != SQLITE_OK)
         return code;
     read->since = clock_now();
+    store_step(read->store, STORE_STEP_READ); /* no lock is held yet */
     code = read_versions(read);
     if (code == SQLITE_OK)
         code = grave_plan(read->store, &read->plan);
@@ -100,9 +101,7 @@ Grave *grave_free(Grave *grave)
 
 static Grave *read_find(const GraveRead *read, const char *id)
 {
-    uint64_t hash = hash_bytes(id, strlen(id), 0);
-
-    for (HashNode *node = hash_first(read->graves, hash); node; node = hash_next(node)) {
+    for (HashNode *node = hash_first(read->graves, grave_hash(id)); node; node = hash_next(node)) {
         Grave *grave = (Grave *)(void *)node;
 
         if (strcmp(grave->id, id) == 0)
@@ -278,6 +277,7 @@ static int read_chain(GraveRead *read, size_t i, Grave **graves, size_t n, int *
                     read->plan->tables[chain->table].name,
                     sqlite3_errmsg(read->store->database.handle));
         read->store->grave_plan->chains[i].broken = true;
+        read->store->grave_plan->direct[chain->root] = false;
         r = 0;
     }
     return r ? r : read_pause(read, ret_code);

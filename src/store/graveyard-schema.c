@@ -150,7 +150,7 @@ static int take_key(GravePlan *plan, sqlite3_stmt *s)
         return SQLITE_NOMEM;
     key->to_default |= same_name((const char *)sqlite3_column_text(s, 6), "SET DEFAULT");
     if (key->n == GRAVE_KEY_MAX) {
-        key->parent = ""; /* leads nowhere */
+        key->unusable = true;
         return SQLITE_OK;
     }
     key->from[key->n] = keep(plan, s, 4);
@@ -159,8 +159,10 @@ static int take_key(GravePlan *plan, sqlite3_stmt *s)
                           : keep(plan, s, 5);
     if (!key->from[key->n])
         return SQLITE_NOMEM;
-    if (!key->to[key->n])
-        key->parent = "";
+    if (!key->to[key->n]) {
+        key->to[key->n] = "";
+        key->unusable = true;
+    }
     key->n++;
     return SQLITE_OK;
 }

@@ -16,11 +16,15 @@
  *
  *     graveyard-schema.c   the tables and their foreign keys
  *     graveyard-plan.c     from these, what can hang on a row
+ *     graveyard-sql.c      the statements for that
  *     graveyard-read.c     reading it, outside of the write lock
  *     graveyard-content.c  rows as bytes
  *     graveyard-state.c    the table in the state database
- *     graveyard-bury.c     the writer's part: before rows go
- *     graveyard-exhume.c   the writer's part: when a file comes back
+ *     graveyard-foresee.c  before a transaction: the rows that it will remove
+ *     graveyard-bury.c     within it, when a row goes
+ *     graveyard-match.c    when a file comes: is it one of them?
+ *     graveyard-revive.c   one row, back into a table that may have changed
+ *     graveyard-exhume.c   a photo's row with all that hung on it
  *     graveyard-restore.c  the same by hand
  *
  * The rows that a folder's deletion cascades to in tables that are not PictoPy's are not kept, and
