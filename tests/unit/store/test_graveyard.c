@@ -4,6 +4,8 @@
 
 #include "graveyard_fixture.h"
 
+#include <pthread.h>
+
 /* ---- the whole ---- */
 
 static void test_returns(void **state)
@@ -246,6 +248,7 @@ static void test_race(void **state)
     remove_photo(f, id);
     f->store->on_step = NULL;
     assert_null(racing);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM album_images"), 0);
     assert_int_equal(graves(f), 1);
     again = add(f, "/r/1.jpg", FINGERPRINT);
     assert_string_equal(again, id);
@@ -282,6 +285,184 @@ static void test_race_schema(void **state)
     assert_int_equal(fixture_count(f, "SELECT count(*) FROM late"), 1);
     free(again);
     free(id);
+}
+
+/* The backend writes while the rows are read: they are read again, and in the end under the lock.
+ */
+static int race_reads, race_writes;
+
+static void race_reading(StoreStep step)
+{
+    struct timespec pause = {.tv_nsec = 20000000}; /* longer than a read may take */
+
+    if (step != STORE_STEP_READ)
+        return;
+    if (race_reads++ > 0 && race_writes > 0) {
+        race_writes--;
+        fixture_execf(racing, "INSERT INTO faces (image_id) VALUES (%Q)", racing_id);
+    }
+    (void)nanosleep(&pause, NULL);
+}
+
+static void read_while(Fixture *f, int writes)
+{
+    char *id = add(f, "/r/1.jpg", FINGERPRINT), *again;
+
+    decorate(f, id);
+    racing = f;
+    racing_id = id;
+    race_reads = 0;
+    race_writes = writes;
+    f->store->on_step = race_reading;
+    remove_photo(f, id);
+    f->store->on_step = NULL;
+    racing = NULL;
+    assert_true(race_reads > 1);
+    assert_int_equal(graves(f), 1);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM faces"), 0);
+    again = add(f, "/r/1.jpg", FINGERPRINT);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM faces WHERE image_id = %Q", id),
+                     2 + writes - race_writes);
+    assert_true(race_writes < writes || writes == 0);
+    f->store->options.graveyard_days = 0;
+    remove_photo(f, id);
+    f->store->options.graveyard_days = 30;
+    free(again);
+    free(id);
+}
+
+static void test_race_reading(void **state)
+{
+    Fixture *f = *state;
+
+    read_while(f, 0);
+    read_while(f, 1);
+    read_while(f, 1000);
+}
+
+/* So much hangs on them that a transaction does not get through all that were foreseen. */
+static void test_large(void **state)
+{
+    Fixture *f = *state;
+    char *ids[100], *again;
+
+    for (int i = 0; i < 100; i++) {
+        char path[32];
+
+        (void)snprintf(path, sizeof(path), "/r/d/%03d.jpg", i);
+        ids[i] = add(f, path, (uint64_t)i);
+        fixture_execf(f, "INSERT INTO image_embeddings VALUES (%Q, 'm', zeroblob(100000))", ids[i]);
+    }
+    fixture_write_one(f, fixture_op(STORE_OP_FOLDER_REMOVE, "/r/d", NULL), STORE_OP_RESULT_DONE);
+    assert_int_equal(graves(f), 100);
+    assert_in_range(store_counters(f->store)->transactions, 100 + 9, 100 + 20);
+    for (int i = 0; i < 100; i++) {
+        char path[32];
+
+        (void)snprintf(path, sizeof(path), "/r/d/%03d.jpg", i);
+        again = add(f, path, (uint64_t)i);
+        assert_string_equal(again, ids[i]);
+        free(again);
+        free(ids[i]);
+    }
+    assert_int_equal(fixture_count(f, "SELECT sum(length(embedding)) FROM image_embeddings"),
+                     10000000);
+}
+
+/* ---- many, while the backend writes ---- */
+
+enum { N_MANY = 300 };
+
+static void *write_on(void *arg)
+{
+    const char *path = arg;
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    (void)sqlite3_busy_timeout(db, 5000);
+    for (int i = 0; i < 100; i++) {
+        struct timespec pause = {.tv_nsec = 3000000};
+
+        (void)sqlite3_exec(db, "UPDATE memories SET title = title || '.'", NULL, NULL, NULL);
+        (void)nanosleep(&pause, NULL);
+    }
+    (void)sqlite3_close(db);
+    return NULL;
+}
+
+static void many_ops(StoreOp ops[N_MANY])
+{
+    for (int i = 0; i < N_MANY; i++) {
+        char path[32];
+
+        (void)snprintf(path, sizeof(path), "/r/d/%03d.jpg", i);
+        ops[i] = add_op(path, (uint64_t)i);
+    }
+}
+
+static void write_many(Fixture *f, StoreOp ops[N_MANY])
+{
+    many_ops(ops);
+    fixture_write(f, ops, N_MANY);
+}
+
+/* One text for all that hangs on all photos. */
+static char *everything(Fixture *f)
+{
+    return strdup(
+        fixture_text(f, "SELECT (SELECT sum(face_id * length(embeddings)) FROM faces JOIN"
+                        " images ON id = image_id) || ' ' || (SELECT count(*) FROM faces) ||"
+                        " ' ' || (SELECT count(*) FROM album_images JOIN images ON id ="
+                        " image_id) || ' ' || (SELECT group_concat(substr(id, 1, 6), '') FROM"
+                        " (SELECT id FROM images ORDER BY path))"));
+}
+
+static void remove_many(Fixture *f, const char *words)
+{
+    StoreOp ops[N_MANY];
+    char *before, *after;
+
+    write_many(f, ops);
+    for (int i = 0; i < N_MANY; i++) {
+        fixture_execf(f, "INSERT INTO album_images VALUES ('a1', %Q)", ops[i].id);
+        fixture_execf(
+            f,
+            "WITH RECURSIVE s (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM s WHERE v < %d)"
+            "INSERT INTO faces (image_id, embeddings) SELECT %Q, zeroblob(%d) FROM s",
+            20, ops[i].id, 100 + i);
+        store_op_done(&ops[i]);
+    }
+    before = everything(f);
+    fixture_write_one(f, fixture_op(STORE_OP_FOLDER_REMOVE, "/r/d", NULL), STORE_OP_RESULT_DONE);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM images"), 0);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM faces"), 0);
+    assert_int_equal(graves(f), N_MANY);
+    write_many(f, ops);
+    after = everything(f);
+    assert_string_equal(after, before);
+    print_message("%s: %d photos, longest lock %llu us\n", words, N_MANY,
+                  (unsigned long long)store_counters(f->store)->lock_us.max);
+    for (int i = 0; i < N_MANY; i++)
+        store_op_done(&ops[i]);
+    free(after);
+    free(before);
+}
+
+static void test_many(void **state)
+{
+    Fixture *f = *state;
+
+    remove_many(f, "alone");
+}
+
+static void test_many_contended(void **state)
+{
+    Fixture *f = *state;
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, write_on, f->database), 0);
+    remove_many(f, "contended");
+    assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
 /* ---- by hand ---- */
@@ -469,6 +650,10 @@ int main(void)
         T(test_without_fingerprint),
         T(test_race),
         T(test_race_schema),
+        T(test_race_reading),
+        T(test_large),
+        T(test_many),
+        T(test_many_contended),
         T(test_restore),
         T(test_restore_refused),
         T(test_restore_content),

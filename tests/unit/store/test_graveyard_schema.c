@@ -172,6 +172,27 @@ static void test_future(void **state)
     free(id);
 }
 
+/* A parent that is gone, of a key that is looked at only at the commit: the others come back. */
+static void test_deferred(void **state)
+{
+    Fixture *f = *state;
+    char *id, *again;
+
+    fixture_exec(f, future_schema);
+    id = add(f, "/r/1.jpg", FINGERPRINT);
+    fixture_execf(f,
+                  "INSERT INTO album_images VALUES ('a1', %Q), ('a2', %Q);"
+                  "INSERT INTO album_notes VALUES ('a1', %Q, 'x'), ('a2', %Q, 'y')",
+                  id, id, id, id);
+    remove_photo(f, id);
+    fixture_exec(f, "DELETE FROM albums WHERE album_id = 'a1'");
+    again = add(f, "/r/1.jpg", FINGERPRINT);
+    assert_string_equal(again, id);
+    assert_string_equal(fixture_text(f, "SELECT group_concat(note) FROM album_notes"), "y");
+    free(again);
+    free(id);
+}
+
 /* Numbers that were given to others meanwhile; the same row that is still there. */
 static void test_numbers(void **state)
 {
@@ -275,10 +296,171 @@ static void test_undone(void **state)
 
     fixture_exec(f, "CREATE TRIGGER no BEFORE DELETE ON images BEGIN"
                     " SELECT RAISE(ABORT, 'never'); END");
+    free(add(f, "/r/2.jpg", 2)); /* which meets the new schema */
     fixture_write_one(f, fixture_remove(id, MEDIA_KIND_PHOTO), STORE_OP_RESULT_FAILED);
     assert_int_equal(graves(f), 0);
-    assert_int_equal(fixture_count(f, "SELECT count(*) FROM images"), 1);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM images"), 2);
     assert_int_equal(store_counters(f->store)->buried, 0);
+    free(id);
+}
+
+/* ---- removing what hangs on a row by hand, which replaces SQLite's cascade ---- */
+
+static long faces_of(Fixture *f, const char *id)
+{
+    return fixture_count(f, "SELECT count(*) FROM faces WHERE image_id = %Q", id);
+}
+
+/* Rows far from one another, in a table that is read in windows; those of others stay. */
+static void test_rowids(void **state)
+{
+    Fixture *f = *state;
+    char *id = add(f, "/r/1.jpg", FINGERPRINT), *other = add(f, "/r/2.jpg", 2), *before;
+    const char *const rowids[] = {
+        "-9223372036854775808", "-1", "0", "1024", "1025", "90000", "9223372036854775806",
+        "9223372036854775807"};
+
+    for (size_t i = 0; i < sizeof(rowids) / sizeof(*rowids); i++)
+        fixture_execf(f, "INSERT INTO faces (face_id, image_id) VALUES (%s, %Q)", rowids[i],
+                      i % 2 ? other : id);
+    before = identity(f, id);
+    remove_photo(f, id);
+    assert_int_equal(faces_of(f, id), 0);
+    assert_int_equal(faces_of(f, other), 4);
+    assert_returns(f, "/r/1.jpg", id, before);
+    assert_int_equal(faces_of(f, id), 4);
+    free(before);
+    free(other);
+    free(id);
+}
+
+/* What the schema forbids stays forbidden. */
+static void test_restricted(void **state)
+{
+    Fixture *f = *state;
+    char *id = add(f, "/r/1.jpg", FINGERPRINT);
+
+    fixture_exec(f, "CREATE TABLE prints (image_id TEXT REFERENCES images (id))");
+    fixture_execf(f, "INSERT INTO prints VALUES (%Q)", id);
+    fixture_write_one(f, fixture_remove(id, MEDIA_KIND_PHOTO), STORE_OP_RESULT_FAILED);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM images"), 1);
+    fixture_exec(f, "DELETE FROM prints");
+    remove_photo(f, id);
+    free(id);
+}
+
+/* Triggers and actions that only SQLite can carry out: with each alone. */
+static void cascade(Fixture *f, const char *sql, const char *left, const char *expected)
+{
+    char *id = add(f, "/r/1.jpg", FINGERPRINT);
+
+    fixture_exec(f, "CREATE TABLE queue (image_id TEXT REFERENCES images (id) ON DELETE CASCADE)");
+    fixture_exec(f, sql);
+    decorate(f, id);
+    remove_photo(f, id);
+    assert_string_equal(fixture_text(f, "%s", left), expected);
+    assert_int_equal(faces_of(f, id), 0);
+    free(id);
+}
+
+static void test_trigger_on_images(void **state)
+{
+    cascade(*state,
+            "CREATE TRIGGER t BEFORE DELETE ON images BEGIN"
+            " INSERT INTO queue VALUES (old.id); END",
+            "SELECT count(*) FROM queue", "0");
+}
+
+/* What it inserts refers to the photo, which is not there any more when SQLite removes the rest. */
+static void refused_by_trigger(Fixture *f, const char *sql)
+{
+    char *id = add(f, "/r/1.jpg", FINGERPRINT), *before, *after;
+
+    fixture_exec(f, "CREATE TABLE queue (image_id TEXT REFERENCES images (id) ON DELETE CASCADE)");
+    fixture_exec(f, sql);
+    decorate(f, id);
+    before = identity(f, id);
+    fixture_write_one(f, fixture_remove(id, MEDIA_KIND_PHOTO), STORE_OP_RESULT_FAILED);
+    after = identity(f, id);
+    assert_string_equal(after, before);
+    free(after);
+    free(before);
+    free(id);
+}
+
+static void test_trigger_on_tags(void **state)
+{
+    refused_by_trigger(*state, "CREATE TRIGGER t AFTER DELETE ON image_classes BEGIN"
+                               " INSERT INTO queue VALUES (old.image_id); END");
+}
+
+static void test_trigger_on_memories(void **state)
+{
+    refused_by_trigger(*state, "CREATE TRIGGER t AFTER UPDATE ON memories"
+                               " WHEN new.cover_image_id IS NULL BEGIN"
+                               " INSERT INTO queue VALUES (old.cover_image_id); END");
+}
+
+static void test_set_default(void **state)
+{
+    cascade(*state,
+            "INSERT INTO images (id, path) VALUES ('none', '/none.jpg');"
+            "CREATE TABLE cards (image_id TEXT DEFAULT 'none' REFERENCES images (id)"
+            " ON DELETE SET DEFAULT);"
+            "CREATE TRIGGER t AFTER INSERT ON album_images BEGIN"
+            " INSERT INTO cards VALUES (new.image_id); END",
+            "SELECT image_id FROM cards", "none");
+}
+
+/* Nothing is kept, and all goes as it would. */
+static void test_not_kept(void **state)
+{
+    Fixture *f = *state;
+    char *id = add(f, "/r/1.jpg", FINGERPRINT), *other = add(f, "/r/2.jpg", 2), *before, *after;
+
+    decorate(f, other);
+    before = identity(f, other);
+    decorate(f, id);
+    fixture_exec(f, "UPDATE memories SET cover_image_id = (SELECT id FROM images WHERE path ="
+                    " '/r/1.jpg')");
+    f->store->options.graveyard_days = 0;
+    remove_photo(f, id);
+    assert_int_equal(graves(f), 0);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM memories WHERE cover_image_id IS NULL"),
+                     1);
+    fixture_execf(f, "UPDATE memories SET cover_image_id = %Q", other);
+    fixture_exec(f, "UPDATE albums SET cover_image_path = '/r/2.jpg' WHERE album_id = 'a1'");
+    after = identity(f, other);
+    assert_string_equal(after, before);
+    free(after);
+    free(before);
+    free(other);
+    free(id);
+}
+
+/* A table that cannot be read: what the others hold is kept. */
+static int no_order(void *data, int a, const void *x, int b, const void *y)
+{
+    (void)data;
+    (void)x;
+    (void)y;
+    return a - b;
+}
+
+static void test_unreadable(void **state)
+{
+    Fixture *f = *state;
+    char *id = add(f, "/r/1.jpg", FINGERPRINT), *again;
+
+    assert_int_equal(sqlite3_create_collation(f->db, "mine", SQLITE_UTF8, NULL, no_order), 0);
+    fixture_exec(f, "ALTER TABLE albums DROP COLUMN cover_image_path;"
+                    "ALTER TABLE albums ADD COLUMN cover_image_path TEXT COLLATE mine");
+    fixture_execf(f, "INSERT INTO album_images VALUES ('a1', %Q)", id);
+    remove_photo(f, id);
+    again = add(f, "/r/1.jpg", FINGERPRINT);
+    assert_string_equal(again, id);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM album_images"), 1);
+    free(again);
     free(id);
 }
 
@@ -286,9 +468,25 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_parents_gone), T(test_covers),  T(test_columns),  T(test_old_schema),
-        T(test_future),       T(test_numbers), T(test_triggers), T(test_refused),
-        T(test_rolled_back),  T(test_undone),
+        T(test_parents_gone),
+        T(test_covers),
+        T(test_columns),
+        T(test_old_schema),
+        T(test_future),
+        T(test_numbers),
+        T(test_deferred),
+        T(test_triggers),
+        T(test_rowids),
+        T(test_restricted),
+        T(test_trigger_on_images),
+        T(test_trigger_on_tags),
+        T(test_trigger_on_memories),
+        T(test_set_default),
+        T(test_not_kept),
+        T(test_unreadable),
+        T(test_refused),
+        T(test_rolled_back),
+        T(test_undone),
     };
 
     return cmocka_run_group_tests_name("store graveyard schema", tests, NULL, NULL);
