@@ -1,16 +1,17 @@
 /*
- * Collecting thumbnails that no row names, now and then
+ * Collecting thumbnails that no row names, and graves that are too old, now and then
  *
- * See store/collect.c for what is removed, and what never. Here is when: some minutes after the
- * start, when there are better things to do, and then once in a while, at a time when nothing is
- * going on. The pieces of a pass are tasks of low priority, so that a change that comes meanwhile
- * waits for one of them at most.
+ * See store/collect.c and store/graveyard.c for what is removed, and what never. Here is when: some
+ * minutes after the start, when there are better things to do, and then once in a while, at a time
+ * when nothing is going on. The pieces of a pass are tasks of low priority, so that a change that
+ * comes meanwhile waits for one of them at most.
  */
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 
 #include "store/collect.h"
+#include "store/graveyard.h"
 #include "sync/engine-private.h"
 #include "util/clock.h"
 
@@ -43,9 +44,15 @@ static int collect_work(StoreTask *task, Store *store)
     CollectTask *collect = CONTAINER_OF(task, CollectTask, task);
 
     collect->more = false;
-    (void)collection_step(collect->collection, store, &collect->more);
+    if (collect->collection) {
+        (void)collection_step(collect->collection, store, &collect->more);
+        if (!collect->more)
+            collect->collection = collection_free(collect->collection);
+        collect->more = true; /* the graves follow */
+        return -ECANCELED;
+    }
+    (void)store_graveyard_sweep(store, &collect->more);
     if (!collect->more) {
-        collect->collection = collection_free(collect->collection);
         store_rest(store);
         (void)malloc_trim(0);
     }

@@ -268,6 +268,17 @@ def test_expired(library):
     assert lib.identity(A)["id"] != before[A]["id"]
 
 
+def test_expired_go(library):
+    """What is too old does not stay in the state database, though no file comes for it."""
+    lib, _ = begin(library, settings={"thumbnails.collect_interval": "100ms"})
+    lib.unlink(A)
+    lib.unlink(B)
+    lib.settle()
+    state(lib, "UPDATE graves SET buried_at = ? WHERE path = ?",
+          int(time.time()) - 30 * DAY - 1, lib.path(A))
+    wait_for("the old one is removed", lambda: list(graves(lib)) == [B], 30)
+
+
 def test_off(library):
     lib, before = begin(library, settings={"sync.graveyard_days": "0"})
     lib.unlink(A)
