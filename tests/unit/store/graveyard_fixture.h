@@ -80,7 +80,7 @@ UNUSED static StoreOp add_op(const char *path, uint64_t fingerprint)
 
     op.has_fingerprint = true;
     op.fingerprint = fingerprint;
-    op.stamp = (FileStamp){.dev = 1, .ino = ++ino, .size = 10, .mtime_ns = 20};
+    op.stamp = (FileStamp){.dev = 1, .ino = ino++, .size = 10, .mtime_ns = 20};
     return op;
 }
 
