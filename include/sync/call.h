@@ -44,8 +44,10 @@ struct Call {
     CallResult result;
     char *text;
     unsigned refs;    /* atomic; private to sync/call.c */
-    ListNode link;    /* the engine's list of waiting calls */
-    uint64_t barrier; /* the engine's */
+    /* the engine's */
+    ListNode link;    /* in its list of waiting calls */
+    uint64_t barrier; /* stage of a settle, see sync/settle.c */
+    uint64_t scans;   /* scans begun when its epoch ended */
 };
 
 /* Where the askers of one mailbox wait, so that all can be sent home when the daemon goes down. */

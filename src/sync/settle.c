@@ -6,7 +6,8 @@
  * arrives. The queue is drained, and the answer is given when everything up to there is committed.
  * That takes turns: the folders table is read first (somebody may just have registered a folder);
  * scans must be through, since they make changes; then the present epoch of changes is closed and
- * must be worked off; and if that started new scans, once more from there.
+ * must be worked off; and if scans were started meanwhile, once more from there, since what they
+ * found belongs to a later epoch.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -56,12 +57,13 @@ static bool settle_step(Engine *engine, Call *call)
         if (!engine_scans_idle(engine) || pending_end_epoch(&engine->pending, &epoch) < 0)
             return false;
         call->barrier = stage_make(STAGE_EPOCH, epoch);
+        call->scans = engine->counters.scans;
     }
     if (!pending_reached(&engine->pending, number_of(call)) || !writes_idle(engine))
         return false;
-    if (!engine_scans_idle(engine)) {
+    if (!engine_scans_idle(engine) || call->scans != engine->counters.scans) {
         call->barrier = stage_make(STAGE_SCANS, 0);
-        return false;
+        return settle_step(engine, call);
     }
     if (engine->folders_stale && engine->running) { /* our own new folders are to be listed too */
         call->barrier = stage_make(STAGE_FOLDERS, engine->folders_read + 1);
