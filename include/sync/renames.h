@@ -23,7 +23,7 @@ struct Rename {
     char *from;        /* path of the row in the database */
     char *id;          /* of the row, where it was found by its inode; or NULL */
     FileStamp stamp;   /* then: of its file */
-    Node *dir;         /* referenced: where its file is; in the air: the name that it left */
+    Node *dir; /* referenced: where its file is; in the air: the name that it left; NULL: nowhere */
     char *name;
     bool in_air;      /* it left its name, and has come up nowhere yet */
     uint32_t cookie;  /* in the air */
@@ -61,6 +61,12 @@ typedef struct Renames {
     RenameLast last;
 } Renames;
 
+/* Is its file known to be at a name of the tree? */
+static inline bool rename_is_placed(const Rename *rename)
+{
+    return rename->dir && !rename->in_air && !rename->dir->detached;
+}
+
 void renames_init(Renames *renames);
 void renames_clear(Renames *renames); /* forget everything */
 
@@ -80,9 +86,9 @@ Rename *renames_of(const Renames *renames, const char *path);
 /* Evidence of another kind: the file of the row at path is at this name. NULL: no memory. */
 Rename *renames_put(Renames *renames, const char *path, const char *id, const FileStamp *stamp,
                     Node *dir, const char *name);
-void renames_judge(Renames *renames, Rename *rename, bool is_there); /* a doubtful one */
-void renames_land(Renames *renames);                                 /* everything has been seen */
-void renames_forget(Renames *renames, Rename *rename);               /* the row stays where it is */
+void renames_judge(Renames *renames, Rename *rename, bool exchanged); /* a doubtful one */
+void renames_land(Renames *renames);                                  /* everything has been seen */
+void renames_forget(Renames *renames, Rename *rename); /* the row stays where it is */
 /* The row stands at path now. */
 void renames_committed(Renames *renames, Rename *rename, const char *path);
 /* A directory's rows went from one path to another. */

@@ -62,24 +62,33 @@ static void hold_replaced(Round *round, Sighting *item)
 }
 
 /*
- * Was it exchanged, or was it there and back again? False: it cannot be told from this name, and
- * the other one is still to be looked at.
+ * Was it exchanged, or was it there and back again? (sync/renames.c)
+ *
+ * In the second case its file is at the partner's name, and unless something else came over it, no
+ * file is at its own. False: it cannot be told from this name, and the other one is still to be
+ * looked at.
  */
 static bool judge(Round *round, Sighting *item)
 {
     Renames *renames = &round->engine->renames;
     Rename *here = renames_at(renames, item->change->dir, item->change->name);
-    Rename *doubt = here ? here : renames_of(renames, item->path);
+    Rename *doubt = here && here->doubting ? here->doubting
+                    : here                 ? here
+                                           : renames_of(renames, item->path);
     bool is_file = item->entry.type == ENTRY_TYPE_FILE;
 
-    if (here && here->doubting && is_file && item->doubt_row.has_stamp)
-        renames_judge(renames, here->doubting, !row_is_at(&item->doubt_row, &item->entry));
-    else if (here && here->doubtful && (!is_file || !here->covered))
+    if (here && here->doubting && is_file && row_is_at(&item->doubt_row, &item->entry))
+        renames_judge(renames, doubt, false);
+    else if (here && here->doubting && (!doubt->dir || doubt->covered))
+        renames_judge(renames, doubt, true);
+    else if (here && here->doubtful && !here->covered)
         renames_judge(renames, here, is_file);
     else if (item->change->tries++ < TRIES_LIMIT)
         return false;
-    else if (doubt && (doubt->doubting || doubt->doubtful))
-        renames_judge(renames, doubt->doubting ? doubt->doubting : doubt, true);
+    else if (doubt && doubt->doubting)
+        renames_judge(renames, doubt->doubting, true);
+    else if (doubt && doubt->doubtful)
+        renames_judge(renames, doubt, true);
     return true;
 }
 
@@ -156,7 +165,7 @@ static bool decide_moved(Round *round, Sighting *item)
         Rename *rename = renames_of(&engine->renames, row->path);
         Change *left = change_of(engine, row);
 
-        if (!has_come(item, i) || (rename && !rename->in_air && !rename->dir->detached))
+        if (!has_come(item, i) || (rename && (rename_is_placed(rename) || rename->doubtful)))
             continue;
         if (is_taken(left)) {
             if (step_back(round, item))

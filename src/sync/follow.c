@@ -19,8 +19,7 @@
 /* Where its file is; NULL when it is in the air or went with its directory. */
 static char *place_path(const Rename *rename)
 {
-    CLEANUP_FREE char *dir =
-        rename->in_air || rename->dir->detached ? NULL : node_path_new(rename->dir);
+    CLEANUP_FREE char *dir = rename_is_placed(rename) ? node_path_new(rename->dir) : NULL;
 
     return dir ? path_join(dir, rename->name) : NULL;
 }
@@ -43,7 +42,7 @@ static FollowState check_link(Engine *engine, Rename *rename, bool confirm)
         return FOLLOW_STATE_DOUBTFUL;
     if ((rename->in_air || rename->unsure) && !confirm)
         return FOLLOW_STATE_UNSEEN;
-    if (rename->in_air || rename->dir->detached || rename->dir->foreign) {
+    if (!rename_is_placed(rename) || rename->dir->foreign) {
         renames_forget(&engine->renames, rename);
         return FOLLOW_STATE_FREE;
     }
@@ -183,8 +182,7 @@ void follow_take_below(Engine *engine, List *moves)
     LIST_FOREACH (link, &engine->renames.all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
-        if (!rename->in_air && !rename->writing && !rename->dir->detached &&
-            is_in_the_way(rename, moves))
+        if (rename_is_placed(rename) && !rename->writing && is_in_the_way(rename, moves))
             (void)take_chain(engine, rename, &moves->head);
     }
 }

@@ -159,6 +159,19 @@ void renames_forget(Renames *renames, Rename *rename)
     free(rename);
 }
 
+/*
+ * What came to be at its name is not its file any more: it is done with, unless it is doubtful and
+ * nobody can say whether its file ever stayed there. Then it is without a place until the partner's
+ * name has been looked at.
+ */
+static void lose_place(Renames *renames, Rename *rename)
+{
+    if (rename->doubtful && rename->partner)
+        lift(renames, rename);
+    else
+        renames_forget(renames, rename);
+}
+
 static void forget_last(Renames *renames)
 {
     RenameLast *last = &renames->last;
@@ -247,10 +260,10 @@ Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *
     note_left(renames, dir, name, cookie);
     if (!rename && !renames_of(renames, path)) /* else it is a new file */
         rename = rename_new(renames, path);
-    if (rename) {
+    if (rename && !rename->covered)
         end_doubt(rename); /* it was there to leave */
+    if (rename)
         lift(renames, rename);
-    }
     if (!rename || !copy ||
         hash_insert(&renames->air, &rename->by_place, cookie_hash(cookie)) < 0) {
         free_name(&ref, &copy);
@@ -349,7 +362,7 @@ void renames_arrived(Renames *renames, Node *dir, const char *name, const char *
     } else {
         note_arrived(renames, rename, dir, name, row_at(renames, there, path));
         if (there)
-            renames_forget(renames, there);
+            lose_place(renames, there);
         if (place(renames, rename, dir, name) && strcmp(rename->from, path) == 0 &&
             !rename->writing)
             renames_forget(renames, rename); /* home again */
@@ -363,7 +376,7 @@ void renames_vanished(Renames *renames, uint32_t cookie)
 
     forget_last(renames);
     if (rename)
-        renames_forget(renames, rename);
+        lose_place(renames, rename);
 }
 
 /* ---- other events ---- */
@@ -374,10 +387,10 @@ void renames_made(Renames *renames, const Node *dir, const char *name)
     Rename *rename = renames_at(renames, dir, name);
 
     renames->n_events++;
-    if (rename && rename->doubtful)
+    if (rename && rename->doubtful && !rename->covered)
         renames_judge(renames, rename, false);
     else if (rename)
-        renames_forget(renames, rename);
+        lose_place(renames, rename);
 }
 
 /* renames_removed() - DELETE */
@@ -385,8 +398,10 @@ void renames_removed(Renames *renames, const Node *dir, const char *name)
 {
     Rename *rename = renames_at(renames, dir, name);
 
+    if (rename && !rename->covered)
+        end_doubt(rename); /* it was there to be removed */
     if (rename)
-        renames_forget(renames, rename);
+        lose_place(renames, rename);
 }
 
 /* renames_written() - CLOSE_WRITE or ATTRIB: there is a file at this name */
@@ -394,7 +409,7 @@ void renames_written(Renames *renames, const Node *dir, const char *name)
 {
     Rename *rename = renames_at(renames, dir, name);
 
-    if (rename && rename->doubtful)
+    if (rename && !rename->covered)
         end_doubt(rename);
 }
 
@@ -428,32 +443,40 @@ Rename *renames_put(Renames *renames, const char *path, const char *id, const Fi
     return place(renames, rename, dir, name) ? rename : NULL;
 }
 
+/* Where its file is if it was there and back again, not exchanged; in *dir and *name, referenced.
+ */
+static bool other_place(const Renames *renames, const Rename *rename, Node **dir, char **name)
+{
+    const Rename *partner = rename->partner;
+
+    if (partner && (!partner->dir || partner->in_air))
+        return false;
+    if (!partner && (!rename->else_dir || renames_at(renames, rename->else_dir, rename->else_name)))
+        return false;
+    *name = strdup(partner ? partner->name : rename->else_name);
+    *dir = *name ? node_ref(partner ? partner->dir : rename->else_dir) : NULL;
+    return *name != NULL;
+}
+
 /*
  * renames_judge() - end the doubt about one that may be half of an exchange
- * @is_there: a file is at its name, so it is; else it went there and back again
+ * @exchanged: it is; else it went there and back again
  */
-void renames_judge(Renames *renames, Rename *rename, bool is_there)
+void renames_judge(Renames *renames, Rename *rename, bool exchanged)
 {
     Rename *partner = rename->partner;
-    const Rename *other = partner ? partner : rename;
-    Node *dir = partner ? partner->dir : rename->else_dir;
-    char *name = dir && !other->in_air ? strdup(partner ? partner->name : rename->else_name) : NULL;
+    Node *dir = NULL;
+    char *name = NULL;
+    bool known = other_place(renames, rename, &dir, &name);
 
-    if (!is_there && name)
-        node_ref(dir);
     end_doubt(rename);
-    if (!is_there && partner)
+    if (!exchanged && partner)
         renames_forget(renames, partner);
-    if (!is_there && name) {
-        if (!renames_at(renames, dir, name))
-            (void)place(renames, rename, dir, name);
-        else
-            renames_forget(renames, rename);
-        (void)node_unref(dir);
-    } else if (!is_there) {
+    if (!exchanged && known)
+        (void)place(renames, rename, dir, name);
+    else if (!exchanged || !rename->dir)
         renames_forget(renames, rename);
-    }
-    free(name);
+    free_name(&dir, &name);
 }
 
 /* renames_land() - everything has been seen: what is in the air is not in the library any more */
@@ -464,7 +487,7 @@ void renames_land(Renames *renames)
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
         rename->unsure = false;
-        if (rename->in_air)
+        if (rename->in_air || !rename->dir)
             renames_forget(renames, rename);
     }
 }
@@ -487,8 +510,7 @@ static void set_from(Renames *renames, Rename *rename, char *path)
 
 static bool is_place_at(const Rename *rename, const char *path)
 {
-    CLEANUP_FREE char *dir =
-        rename->in_air || rename->dir->detached ? NULL : node_path_new(rename->dir);
+    CLEANUP_FREE char *dir = rename_is_placed(rename) ? node_path_new(rename->dir) : NULL;
     CLEANUP_FREE char *place = dir ? path_join(dir, rename->name) : NULL;
 
     return place && strcmp(place, path) == 0;

@@ -102,8 +102,8 @@ static void assert_rows(Fixture *f, const char *expected)
         const Rename *rename = CONTAINER_OF(link, Rename, link);
 
         text_printf(&text, "%s%c>", text.data ? " " : "", rename->from[3]);
-        if (rename->in_air)
-            text_append(&text, "(air)");
+        if (rename->in_air || !rename->dir)
+            text_append(&text, rename->dir ? "(air)" : "(nowhere)");
         else
             text_printf(&text, "%c%s", rename->name[0], rename->doubtful ? "?" : "");
     }
@@ -251,6 +251,47 @@ static void test_doubts(void **state)
     assert_rows(f, "");
 }
 
+/* Something came over the name whose file would have told. */
+static void test_covered_doubts(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    arrive_from_outside(f, 'b');
+    assert_rows(f, "a>b? b>a");
+    assert_true(at(f, 'b')->covered);
+    move(f, 'b', 'c'); /* what leaves may be what had come */
+    assert_rows(f, "a>c? b>a");
+    renames_judge(&f->renames, at(f, 'c'), false);
+    assert_rows(f, "a>a");
+    renames_clear(&f->renames);
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    move(f, 'c', 'b');
+    assert_rows(f, "a>(nowhere) b>a c>b");
+    renames_judge(&f->renames, renames_of(&f->renames, "/r/a.jpg"), false);
+    assert_rows(f, "a>a c>b");
+    renames_clear(&f->renames);
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    move(f, 'c', 'b');
+    renames_judge(&f->renames, renames_of(&f->renames, "/r/a.jpg"), true);
+    assert_rows(f, "b>a c>b");
+    renames_clear(&f->renames);
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    arrive_from_outside(f, 'b');
+    leave(f, 'b');
+    renames_vanished(&f->renames, f->cookie);
+    assert_rows(f, "a>(nowhere) b>a");
+    renames_land(&f->renames);
+    assert_rows(f, "b>a");
+}
+
 /* Exchanges of what was moved before, and with a file that has no row. */
 static void test_exchange_of_moved_ones(void **state)
 {
@@ -395,6 +436,7 @@ int main(void)
         TEST(test_exchange),
         TEST(test_there_and_back),
         TEST(test_doubts),
+        TEST(test_covered_doubts),
         TEST(test_exchange_of_moved_ones),
         TEST(test_no_exchange),
         TEST(test_other_table),
