@@ -77,7 +77,8 @@ static bool judge(Round *round, Sighting *item)
                                            : renames_of(renames, item->path);
     bool is_file = item->entry.type == ENTRY_TYPE_FILE;
 
-    if (here && here->doubting && is_file && row_is_at(&item->doubt_row, &item->entry))
+    if (here && here->doubting && is_file && !here->covered &&
+        row_is_at(&item->doubt_row, &item->entry))
         renames_judge(renames, doubt, false);
     else if (here && here->doubting && (!doubt->dir || doubt->covered))
         renames_judge(renames, doubt, true);

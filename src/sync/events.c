@@ -189,12 +189,10 @@ static void on_file_left(WatchListener *listener, Node *dir, const char *name, u
     Engine *engine = engine_of(listener);
     CLEANUP_FREE char *path = is_tracked(engine, name) ? row_path(engine, dir, name) : NULL;
     Rename *rename = path ? renames_left(&engine->renames, dir, name, path, cookie) : NULL;
-    Change *change = rename ? pending_find(&engine->pending, dir, name) : NULL;
+    const Change *change = rename ? pending_find(&engine->pending, dir, name) : NULL;
 
-    if (change && change->written) { /* what was written goes along */
+    if (change && change->written) /* what was written goes along */
         rename->written = true;
-        change->written = false;
-    }
 }
 
 static void on_file_arrived(WatchListener *listener, Node *dir, const char *name, uint32_t cookie)
