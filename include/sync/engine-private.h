@@ -538,7 +538,7 @@ void moves_record(Engine *engine, Node *node); /* before the tree is changed */
 bool moves_pending(const Engine *engine);
 /* The operations that are due first, as a batch of their own. */
 void moves_take(Engine *engine, List *writes);
-void move_committed(Engine *engine, const char *from, const char *to);
+void moves_committed(Engine *engine, const PathMove *moves, size_t n_moves);
 Move *move_free(Move *move);
 void moves_clear(Engine *engine);
 

@@ -91,5 +91,12 @@ void renames_land(Renames *renames);                                  /* everyth
 void renames_forget(Renames *renames, Rename *rename); /* the row stays where it is */
 /* The row stands at path now. */
 void renames_committed(Renames *renames, Rename *rename, const char *path);
-/* A directory's rows went from one path to another. */
-void renames_rebase(Renames *renames, const char *from, const char *to);
+/* Directories' rows went from their paths to others, all at once. */
+typedef struct PathMove {
+    const char *from;
+    const char *to;
+} PathMove;
+
+void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves);
+/* Where a path below one of them is now, the caller's to free; NULL: it is below none. */
+int path_moved(const char *path, const PathMove *moves, size_t n_moves, char **ret_path);

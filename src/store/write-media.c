@@ -251,7 +251,7 @@ int write_media_move(Writer *w, WriteRun *run)
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }
-    if (!run->parked && !is_as_found(w, op, &row)) {
+    if (!run->parked && !op->by_path && !is_as_found(w, op, &row)) {
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }

@@ -445,6 +445,7 @@ static int move_resolve(Writer *w, WriteRun *run)
         return 0;
     }
     run->op->id = STEAL_PTR(row.id);
+    run->op->by_path = true;
     return hash_insert(&w->moves, &run->by_id, id_hash(run->op->id));
 }
 

@@ -264,14 +264,17 @@ static void count_edit(EngineCounters *counters, const StoreOp *op)
     counters->retagged += op->retagged;
 }
 
-/* The directory went while its row was on the way: it is looked for once more. */
-static void look_above(Engine *engine, const StoreOp *op)
+/* The directory went while its row was on the way to this path: what is there now is looked at. */
+static void look_again(Engine *engine, const char *path)
 {
-    CLEANUP_FREE char *parent = path_parent(op->path);
-    Node *node = parent ? node_find(engine, parent) : NULL;
+    CLEANUP_FREE char *parent = path_parent(path);
+    Node *node = node_find(engine, path);
+    Node *above = parent ? node_find(engine, parent) : NULL;
 
     if (node)
-        dirty_add(engine, node, true);
+        dirty_add(engine, node, false);
+    if (above)
+        dirty_add(engine, above, true);
 }
 
 /*
@@ -301,11 +304,11 @@ static void committed(Engine *engine, Write *write)
         engine->snapshot_dirty = true;
     }
     if (op->kind == STORE_OP_FOLDER_ENSURE && op->inserted && write->dir->detached)
-        look_above(engine, op);
-    if (write->move) {
+        look_again(engine, op->path);
+    if (write->move)
         own_gone_add(engine, op->path);
-        move_committed(engine, op->path, op->new_path);
-    }
+    if (write->move && write->move->node->detached)
+        look_again(engine, op->new_path);
     if (op->kind == STORE_OP_MEDIA_UPDATE)
         count_edit(&engine->counters, op);
     if (op->kind == STORE_OP_MEDIA_MOVE && op->result == STORE_OP_RESULT_DONE)
@@ -331,6 +334,24 @@ static void batch_free(Batch *batch)
     free(batch);
 }
 
+/* Directories that moved, all of a batch at once: they may have exchanged their places. */
+static void tell_moves(Engine *engine, const Batch *batch)
+{
+    CLEANUP_FREE PathMove *moves = NULL;
+    size_t n = 0;
+
+    if (!batch->writes[0]->move) /* they have a batch of their own */
+        return;
+    moves = calloc(batch->count, sizeof(*moves));
+    for (size_t i = 0; i < batch->count && moves; i++) {
+        const StoreOp *op = &batch->writes[i]->op;
+
+        if (batch->writes[i]->move && op->result == STORE_OP_RESULT_DONE)
+            moves[n++] = (PathMove){op->path, op->new_path};
+    }
+    moves_committed(engine, moves, n);
+}
+
 static void batch_finished(StoreTask *task)
 {
     Batch *batch = CONTAINER_OF(task, Batch, task);
@@ -340,6 +361,8 @@ static void batch_finished(StoreTask *task)
     engine->writing = engine->moving = false;
     for (size_t i = 0; i < batch->count; i++)
         batch->writes[i]->op = batch->ops[i];
+    if (!cancelled)
+        tell_moves(engine, batch);
     for (size_t i = 0; i < batch->count; i++) {
         Write *write = batch->writes[i];
 

@@ -155,17 +155,15 @@ void moves_take(Engine *engine, List *writes)
     }
 }
 
-/* move_committed() - the rows went from one path to another: later moves start from there */
-void move_committed(Engine *engine, const char *from, const char *to)
+/* moves_committed() - rows went from one path to another: what is to come starts from there */
+void moves_committed(Engine *engine, const PathMove *moves, size_t n_moves)
 {
-    renames_rebase(&engine->renames, from, to);
+    renames_rebase(&engine->renames, moves, n_moves);
     LIST_FOREACH (link, &engine->moves) {
         Move *move = CONTAINER_OF(link, Move, link);
         char *path;
 
-        if (!path_is_below(move->rows_path, from))
-            continue;
-        if (asprintf(&path, "%s%s", to, move->rows_path + strlen(from)) < 0)
+        if (path_moved(move->rows_path, moves, n_moves, &path) < 0 || !path)
             continue;
         free(move->rows_path);
         move->rows_path = path;

@@ -35,11 +35,13 @@
 #include "sync/renames.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/cleanup.h"
+#include "util/error.h"
 #include "util/media_kind.h"
 #include "util/path.h"
 
@@ -526,15 +528,31 @@ void renames_committed(Renames *renames, Rename *rename, const char *path)
         set_from(renames, rename, strdup(path));
 }
 
-/* renames_rebase() - the rows of a directory went from one path to another */
-void renames_rebase(Renames *renames, const char *from, const char *to)
+/* path_moved() - the path of a row after directories have moved. 0 or -ENOMEM */
+int path_moved(const char *path, const PathMove *moves, size_t n_moves, char **ret_path)
+{
+    for (size_t i = 0; i < n_moves; i++) {
+        const PathMove *move = &moves[i];
+
+        if (!path_is_below(path, move->from))
+            continue;
+        return asprintf(ret_path, "%s%s", move->to, path + strlen(move->from)) < 0
+                   ? error_trace(-ENOMEM)
+                   : 0;
+    }
+    *ret_path = NULL;
+    return 0;
+}
+
+/* renames_rebase() - the rows of directories went from one path to another */
+void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves)
 {
     LIST_FOREACH_SAFE (link, tmp, &renames->all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
         char *path;
+        int r = path_moved(rename->from, moves, n_moves, &path);
 
-        if (path_is_below(rename->from, from))
-            set_from(renames, rename,
-                     asprintf(&path, "%s%s", to, rename->from + strlen(from)) < 0 ? NULL : path);
+        if (r < 0 || path)
+            set_from(renames, rename, r < 0 ? NULL : path);
     }
 }

@@ -74,9 +74,12 @@ class Expectations(Tree):
         self.places = collections.defaultdict(set)                         # id -> paths, this burst
         self.moved = set()                                                 # ids, this burst
         self.base = {"f": {}, "d": {}}                                     # path -> id at its start
+        self.was = {}                                                      # id -> its pictures
         for path, entry in self.walk():
             for key in entry.ids():
                 self.base[kind_of(entry)][path] = key
+                if entry.inode():
+                    self.was[key] = frozenset(entry.inode().pictures)
             if entry.is_directory():
                 entry.node.fresh = False
                 entry.node.carried = set()
@@ -251,6 +254,10 @@ class Expectations(Tree):
             key = found(path, entry)
             entry.expect = {NONE} if key is None else {key}
             self.seen.add(key)
+            self.was.pop(key, None)
+        for key, pictures in self.was.items():  # lost, whether it was to be or not
+            for picture in pictures:
+                self.buried[picture].add(key)
         for _, entry in self.walk():
             inode = entry.inode()
             if inode is None or isinstance(entry.node, Link):

@@ -396,16 +396,19 @@ static void test_home_while_written(void **state)
 static void test_directory_moved(void **state)
 {
     Fixture *f = *state;
+    static const PathMove exchange[] = {{"/r/new", "/r/d"}, {"/r/d", "/r/new"}};
     Node *sub;
 
     assert_int_equal(tree_add(&f->tree, f->dir, "d", &sub), 0);
     (void)renames_left(&f->renames, sub, "a.jpg", "/r/d/a.jpg", 1);
     arrive(f, 'b', 1);
-    renames_rebase(&f->renames, "/r/d", "/r/new");
+    renames_rebase(&f->renames, &(PathMove){"/r/d", "/r/new"}, 1);
     assert_non_null(renames_of(&f->renames, "/r/new/a.jpg"));
     assert_null(renames_of(&f->renames, "/r/d/a.jpg"));
-    renames_rebase(&f->renames, "/r/ne", "/r/x"); /* a prefix that is no directory of it */
+    renames_rebase(&f->renames, &(PathMove){"/r/ne", "/r/x"}, 1); /* no directory of it */
     assert_non_null(renames_of(&f->renames, "/r/new/a.jpg"));
+    renames_rebase(&f->renames, exchange, 2);
+    assert_non_null(renames_of(&f->renames, "/r/d/a.jpg"));
 }
 
 static void test_bounded(void **state)
