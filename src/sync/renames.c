@@ -366,7 +366,7 @@ void renames_arrived(Renames *renames, Node *dir, const char *name, const char *
         if (there)
             lose_place(renames, there);
         if (place(renames, rename, dir, name) && strcmp(rename->from, path) == 0 &&
-            !rename->writing)
+            !rename->writing && !rename->doubting && !rename->doubtful)
             renames_forget(renames, rename); /* home again */
     }
 }

@@ -284,6 +284,15 @@ static void test_covered_doubts(void **state)
 
     move(f, 'a', 'b');
     move(f, 'b', 'a');
+    move(f, 'a', 'c');
+    move(f, 'c', 'b'); /* home, or over the other */
+    assert_rows(f, "a>(nowhere) b>b");
+    renames_judge(&f->renames, renames_of(&f->renames, "/r/a.jpg"), false);
+    assert_rows(f, "a>b");
+    renames_clear(&f->renames);
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
     arrive_from_outside(f, 'b');
     leave(f, 'b');
     renames_vanished(&f->renames, f->cookie);
