@@ -195,10 +195,13 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
         node_is_alias(node ? node : parent) ? NULL : known_elsewhere(engine, listing, node);
 
     if (known) {
-        /* Events that are newer than the listing have moved it already; and a directory that is
-         * found inside itself is looked at once. */
-        if (!node_moved_since(engine->tree, known, scan->moves_begun) &&
-            !node_is_within(parent, known))
+        /* A directory that is found inside itself is looked at once. Events have moved it since the
+         * slice was begun: before it was listed, or later; it is looked at again. */
+        if (node_is_within(parent, known))
+            return NULL;
+        if (node_moved_since(engine->tree, known, scan->moves_begun))
+            scan_name(engine, parent, name);
+        else
             (void)doubt_start(engine, known, parent, name);
         return NULL;
     }

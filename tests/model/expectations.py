@@ -74,12 +74,12 @@ class Expectations(Tree):
         self.places = collections.defaultdict(set)                         # id -> paths, this burst
         self.moved = set()                                                 # ids, this burst
         self.base = {"f": {}, "d": {}}                                     # path -> id at its start
-        self.was = {}                                                      # id -> its pictures
+        self.was = {}                                                      # id -> content, likewise
         for path, entry in self.walk():
             for key in entry.ids():
                 self.base[kind_of(entry)][path] = key
                 if entry.inode():
-                    self.was[key] = frozenset(entry.inode().pictures)
+                    self.was[key] = entry.inode().content
             if entry.is_directory():
                 entry.node.fresh = False
                 entry.node.carried = set()
@@ -221,7 +221,15 @@ class Expectations(Tree):
         allowed = self._expected(path, entry)
         if inode is None or inode.content is None or self.rules.returns == "never":
             return allowed
+        if self.blind:
+            allowed = allowed | self._twins(entry)
         return allowed | self.lost[inode.content] | self.lost[path]
+
+    def _twins(self, entry):
+        """Ids of files of the same content: what was moved and edited unseen is gone for the daemon."""
+        mine = {entry.inode().content, entry.inode().settled} - {None}
+        return {key for _, other in self.walk() if other is not entry and other.inode()
+                and mine & {other.inode().content, other.inode().settled} for key in other.ids()}
 
     def _expected(self, path, entry):
         """With what a blind burst takes away from it."""
@@ -255,9 +263,8 @@ class Expectations(Tree):
             entry.expect = {NONE} if key is None else {key}
             self.seen.add(key)
             self.was.pop(key, None)
-        for key, pictures in self.was.items():  # lost, whether it was to be or not
-            for picture in pictures:
-                self.buried[picture].add(key)
+        for key, content in self.was.items():  # lost, whether it was to be or not
+            self.lost[content].add(key)
         for _, entry in self.walk():
             inode = entry.inode()
             if inode is None or isinstance(entry.node, Link):
