@@ -97,7 +97,7 @@ static bool is_fresh(const WriteRow *row)
     return stat(row->thumbnail, &st) == 0 && st.st_mtim.tv_sec + FRESH_SECONDS > time(NULL);
 }
 
-/* Is the file of this row where it was read? */
+/* Is the file of this row where it was read, and as it was then? */
 static bool is_there(const Writer *w, const WriteRow *row)
 {
     StateFile file;
@@ -105,7 +105,8 @@ static bool is_there(const Writer *w, const WriteRow *row)
 
     return row->folder_id && state_read_file(&w->store->state, row->folder_id, row->id, &file) &&
            stat(row->path, &st) == 0 && (uint64_t)st.st_ino == file.stamp.ino &&
-           st.st_size == (off_t)file.stamp.size;
+           st.st_size == (off_t)file.stamp.size &&
+           (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == file.stamp.mtime_ns;
 }
 
 static int is_heir(Writer *w, const WriteRow *row, const WriteRow *dying, bool *ret)

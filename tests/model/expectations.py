@@ -125,10 +125,13 @@ class Expectations(Tree):
         """The row of this name has no file any more; its ids may turn up where the rules say."""
         ids = entry.ids()
         inode = entry.inode()
+        entry_was_new = NEW in entry.expect
         entry.expect = None
         if entry.is_directory():
             entry.node.carried |= ids
         if inode:
+            if entry_was_new:  # it may have got the id of one that was lost before
+                ids = ids | self.lost[inode.content]
             for key in (inode.content, inode.settled, path):
                 self.lost[key] |= ids
             inode.carried |= ids

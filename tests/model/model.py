@@ -161,6 +161,8 @@ class Model(Expectations):
         if came and not mover.is_directory():
             carried = mover.inode().carried if mover.inode() else set()
             mover.expect = old | carried  # saved by rename
+            if victim.inode() and (victim.inode().unpaired or victim.inode().entries):
+                mover.expect.add(NEW)  # its row may be elsewhere, or go to another name of its file
         else:
             mover.expect |= old
         if mover.decodes() and NONE in mover.expect:
