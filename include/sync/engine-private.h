@@ -85,7 +85,8 @@ typedef struct Root {
     uint64_t backoff;  /* µs */
     uint64_t compared; /* µs, when a comparison of all of it ended; 0 = never */
     bool watched;      /* all of it, since it came online */
-    bool rescan;       /* once more when the present scan has ended */
+    bool rescan;       /* once more when the present scan has ended, */
+    bool checked;      /* since its mount was another one: Scan.checked of the next */
     bool told;         /* its being offline has been logged */
     bool wanted;       /* in the list that is being compared */
     bool unsure;       /* something was mounted at or above it: its volume may be another one */
@@ -125,6 +126,8 @@ typedef struct Scan {
     bool shallow;         /* only the start: a directory that was put off */
     bool names_only;      /* watch all of a root before its files are looked at */
     bool is_mount;        /* the start is a mount point */
+    bool remounted;       /* the start was not on what is mounted there: to be looked at again, */
+    bool checked;         /* which this scan does */
     int start_error;      /* positive errno: the first directory of a root cannot be listed */
 } Scan;
 

@@ -21,6 +21,7 @@ typedef struct Listing {
     uint64_t parent; /* the id of the directory it is in; 0 for the start */
     char *name;      /* "" for the start */
     char *real_path; /* of the start: without symbolic links; NULL when it cannot be told */
+    int mount_id;    /* of the start: Mount.id of what it is on; 0 when it cannot be told */
     bool is_mount;   /* another file system begins here: it was not touched, and has a name only */
     bool names_only; /* files were not looked at */
     int wd;          /* -1: not watched, watch_error says why */

@@ -102,6 +102,8 @@ static void take_listings(Scan *scan)
 
 /* ---- the life of a scan ---- */
 
+static void scan_again(const Scan *scan);
+
 static void scan_free(Scan *scan)
 {
     for (size_t i = 0; i < scan->n_nodes; i++)
@@ -123,6 +125,10 @@ static void scan_end(Scan *scan)
 
     list_remove(&scan->link);
     engine->n_scans--;
+    if (scan->remounted && root)
+        root->rescan = root->checked = true;
+    else if (scan->remounted)
+        scan_again(scan);
     scan_free(scan);
     if (list_is_empty(&engine->scans)) /* one that hangs has watches that nobody knows of yet */
         watcher_drop_orphans(engine->watcher);
@@ -189,12 +195,48 @@ void scan_joined(Scan *scan, bool ok, bool trusted)
     scan_resume(scan);
 }
 
+static const Listing *first_listing(const Scan *scan)
+{
+    return list_is_empty(&scan->walk.listings)
+               ? NULL
+               : CONTAINER_OF(list_first(&scan->walk.listings), Listing, link);
+}
+
+/* Was the start opened on the mount that is at its path by the table? */
+static bool is_on_its_mount(const Engine *engine, const Listing *first)
+{
+    const Mount *mount = first && first->id == 1 && first->mount_id != 0 && first->real_path
+                             ? mount_table_find(engine->mount_table, first->real_path)
+                             : NULL;
+
+    return !mount || mount->id == first->mount_id;
+}
+
+/*
+ * What was unmounted and is mounted again at once comes back with the same numbers, so comparing
+ * tables does not tell; and a directory that was opened in between is the one below the mount
+ * point, of which nothing will ever be heard. So the table is read when it disagrees with what was
+ * opened. If they still disagree the start is looked at once more: then that is how it is (what
+ * is mounted above a mount point hides it, though the table has it still).
+ */
+static void check_mount(Scan *scan)
+{
+    Engine *engine = scan->engine;
+    const Listing *first = first_listing(scan);
+
+    if (is_on_its_mount(engine, first))
+        return;
+    places_look(engine);
+    if (scan->checked || is_on_its_mount(engine, first))
+        return;
+    scan->walk.abort = scan->remounted = true;
+    scan->walk.start_only = false;
+}
+
 /* What the first slice of a root's scan told: where it really is, and so on which volume. */
 static void take_real_path(Scan *scan)
 {
-    const Listing *first = list_is_empty(&scan->walk.listings)
-                               ? NULL
-                               : CONTAINER_OF(list_first(&scan->walk.listings), Listing, link);
+    const Listing *first = first_listing(scan);
     Root *root = scan->root;
 
     scan->start_error = first ? first->error : 0;
@@ -244,7 +286,9 @@ static void sliced(WorkerJob *job)
         scan_resume(scan);
         return;
     }
-    if (first && scan->root)
+    if (first)
+        check_mount(scan);
+    if (first && scan->root && !scan->walk.abort)
         take_real_path(scan);
     if (scan->walk.abort)
         discard_listings(scan);
@@ -316,6 +360,8 @@ void scan_root(Root *root, bool idle)
         return;
     }
     scan->root = root;
+    scan->checked = root->checked;
+    root->checked = false;
     scan->names_only = !root->watched;
     scan->walk.follow = true;
     scan->walk.start_only = true;
@@ -341,7 +387,8 @@ static Volume *volume_at(Engine *engine, Node *dir, const char *name, bool *ret_
     return volume;
 }
 
-static void scan_at(Engine *engine, Node *dir, const char *name, bool shallow, bool idle)
+/* NULL: there is nothing to be looked at, or memory ran out. */
+static Scan *scan_at(Engine *engine, Node *dir, const char *name, bool shallow, bool idle)
 {
     CLEANUP_FREE char *above = dir->detached ? NULL : node_path_new(dir);
     CLEANUP_FREE char *path = above && name[0] != '\0' ? path_join(above, name) : NULL;
@@ -351,11 +398,11 @@ static void scan_at(Engine *engine, Node *dir, const char *name, bool shallow, b
     Scan *scan;
 
     if (!root || (name[0] != '\0' && !path))
-        return;
+        return NULL;
     volume = volume_at(engine, dir, name, &is_mount);
     scan = volume ? scan_new(engine, path ? path : above, volume) : NULL;
     if (!scan)
-        return;
+        return NULL;
     scan->dir = node_ref(dir);
     scan->name = strdup(name);
     scan->is_mount = is_mount;
@@ -368,9 +415,22 @@ static void scan_at(Engine *engine, Node *dir, const char *name, bool shallow, b
         list_remove(&scan->link);
         engine->n_scans--;
         scan_free(scan);
-        return;
+        return NULL;
     }
     scan_submit(scan);
+    return scan;
+}
+
+/* See check_mount(). */
+static void scan_again(const Scan *scan)
+{
+    Engine *engine = scan->engine;
+    Scan *again = engine->running
+                      ? scan_at(engine, scan->dir, scan->name, scan->shallow, scan->walk.idle)
+                      : NULL;
+
+    if (again)
+        again->checked = true;
 }
 
 /* scan_name() - look at a directory that appeared in dir, and all below it */
@@ -390,7 +450,7 @@ void scan_name(Engine *engine, Node *dir, const char *name)
     if (engine->n_scans >= ENGINE_SCANS_MAX || node_is_hung(engine, dir))
         dirty_add(engine, dir, true);
     else
-        scan_at(engine, dir, name, false, false);
+        (void)scan_at(engine, dir, name, false, false);
 }
 
 /*
@@ -410,7 +470,7 @@ void scan_node(Engine *engine, Node *node, bool shallow, bool idle)
         else
             root_look(root);
     } else {
-        scan_at(engine, node, "", shallow, idle);
+        (void)scan_at(engine, node, "", shallow, idle);
     }
 }
 

@@ -256,6 +256,17 @@ static Listing *listing_new(Walk *walk, const char *name, uint64_t parent)
     return listing;
 }
 
+/* The mount that an open directory is on: a path only tells what is mounted there by now. */
+static int mount_id(int fd)
+{
+    struct statx st;
+
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) < 0 ||
+        !(st.stx_mask & STATX_MNT_ID)) /* Linux 5.8 */
+        return 0;
+    return (int)st.stx_mnt_id;
+}
+
 /* Where the start is without symbolic links, as the kernel names it. */
 static void find_real_start(Walk *walk, Listing *listing, int fd)
 {
@@ -270,6 +281,7 @@ static void find_real_start(Walk *walk, Listing *listing, int fd)
         path[n] = '\0';
         listing->real_path = strdup(path);
     }
+    listing->mount_id = mount_id(fd);
     walk->real_start = strdup(listing->real_path ? listing->real_path : walk->path);
     if (!walk->mounts || !walk->real_start)
         return;

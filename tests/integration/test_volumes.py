@@ -307,6 +307,33 @@ def test_volume_away_at_random_moments_of_an_import(own_mounts, library, capsys,
     report(capsys, f"read again: {extra}")
 
 
+@pytest.mark.parametrize("at", ["mnt", "r/in/drive"])
+def test_unmounted_and_mounted_again_at_once(own_mounts, library, at):
+    """It comes back with the same numbers: mount, device. What was opened in between is not it."""
+    lib = library(roots=(at.split("/")[0],))
+    image = lib.path("image")
+    try:
+        subprocess.run(["truncate", "-s", "4M", image], check=True)
+        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", image], check=True)
+        lib.mkdir(at)
+        lib.mount("-o", "loop", image, at=at)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no ext4 of its own: {error}")
+    lib.start()
+    for i in range(12):
+        # Not busy for long: the daemon may be listing it.
+        wait_for("it is not busy", lambda: not subprocess.run(
+            ["umount", lib.path(at)], stderr=subprocess.DEVNULL, check=False).returncode)
+        subprocess.run(["mount", "-o", "loop", image, lib.path(at)], check=True)
+        lib.settle()
+        lib.photo(f"{at}/{i}.jpg")
+        lib.settle()
+        assert lib.row(f"{at}/{i}.jpg"), f"not watched after {i + 1} times"
+        lib.unlink(f"{at}/{i}.jpg")  # without rows an empty mount point looks right
+        lib.settle()
+    lib.expect([])
+
+
 @pytest.mark.parametrize("operations", ["readdir", "getattr", "open", "read", "all"])
 def test_io_errors_at_random_moments_of_an_import(library, faulty, capsys, operations):
     """Not one row deleted, ids kept, no thumbnail made twice, all in step when the errors end."""
