@@ -236,9 +236,10 @@ struct StoreOp {
     uint64_t volume; /* of a folder: the file system it is on */
 
     StoreOpResult result;
-    bool inserted;       /* _ADD and _ENSURE: a new row was made */
-    bool restored;       /* _ADD: its old row came back */
-    char *folder_id;     /* of the row, for the journal; NULL when unknown. _STAMP: given */
+    bool inserted;    /* _ADD and _ENSURE: a new row was made */
+    bool restored;    /* _ADD: its old row came back */
+    unsigned untimed; /* rows that were made of directories above it: their times are not known */
+    char *folder_id;  /* of the row, for the journal; NULL when unknown. _STAMP: given */
     bool kept_thumbnail; /* _UPDATE: the new thumbnail is the same as the old one */
     bool own_write;      /* _UPDATE: PictoPy itself wrote the file */
     bool retagged;       /* _UPDATE: what the AI made is gone, it is to look again */

@@ -26,6 +26,7 @@ struct WriteRun {
     char *error;
     bool inserted;
     bool restored;
+    unsigned untimed;
     bool kept_thumbnail; /* the new thumbnail is the same as the old one, and is not written */
     bool own_write;
     bool retagged, untag, unembed; /* the AI looks again: flags of the row that are to be 0 */
@@ -47,6 +48,7 @@ struct Writer {
     size_t n_unit;
     size_t unit_capacity;
     bool open;          /* the transaction is */
+    unsigned untimed;   /* rows of directories that the operation at hand made without a time */
     StringList unlink;  /* thumbnails to be removed behind the commit */
     StringList handed;  /* rows that took the place of a copy, in fours: each one's folder and id */
     char *handed_to;    /* where the last of them is now; NULL: none since this was cleared */

@@ -107,6 +107,7 @@ static int folder_insert_missing(Writer *w, const char *path, size_t size, const
             return error_trace(-ENOMEM);
         r = write_insert_folder(w, part, *id, ai_tagging, !path[end] && mtime ? *mtime : 0,
                                 &new_id);
+        w->untimed += path[end] || !mtime;
         if (!r) {
             free(*id);
             *id = new_id;

@@ -94,6 +94,7 @@ static void run_reset(WriteRun *run)
     free(run->old_folder_id);
     run->parked = run->id = run->folder_id = run->old_folder_id = NULL;
     run->inserted = run->restored = run->own_write = false;
+    run->untimed = 0;
     run->retagged = run->untag = run->unembed = false;
 }
 
@@ -176,8 +177,11 @@ static int unit_run(Writer *w)
 {
     for (size_t i = 0; i < w->n_unit; i++) {
         WriteRun *run = w->unit[i];
-        int r = unit_dispatch(w, run);
+        int r;
 
+        w->untimed = 0;
+        r = unit_dispatch(w, run);
+        run->untimed += w->untimed;
         store_step(w->store, STORE_STEP_OPERATION);
         if (r)
             return r;
@@ -289,6 +293,7 @@ static void run_publish(WriteRun *run)
     op->result = run->result;
     op->inserted = run->inserted;
     op->restored = run->restored;
+    op->untimed = run->untimed;
     op->kept_thumbnail = run->kept_thumbnail;
     op->own_write = run->own_write;
     op->retagged = run->retagged;

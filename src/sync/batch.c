@@ -278,6 +278,28 @@ static void look_again(Engine *engine, const char *path)
 }
 
 /*
+ * Rows have left a path. A directory that is there by now may have been compared while they were
+ * there still, and passed for the one that they spoke of.
+ */
+static void look_at_successor(Engine *engine, const char *path)
+{
+    Node *node = node_find(engine, path);
+
+    if (node)
+        dirty_add(engine, node, false);
+}
+
+/* Rows were made of directories above a path, and nothing is known of them but their names. */
+static void look_above(Engine *engine, const char *path, unsigned levels)
+{
+    CLEANUP_FREE char *parent = path_parent(path);
+    Node *node = parent ? node_find(engine, parent) : NULL;
+
+    for (; node && levels > 0; levels--, node = node->parent)
+        dirty_add(engine, node, true);
+}
+
+/*
  * A row has followed its file. The name is looked at unless that is to come anyway: its file may
  * have gone on, and been forgotten, while the row was on the way. Who waits for anything waits.
  */
@@ -309,6 +331,10 @@ static void committed(Engine *engine, Write *write)
         own_gone_add(engine, op->path);
     if (write->move && write->move->node->detached)
         look_again(engine, op->new_path);
+    if (op->kind == STORE_OP_FOLDER_MOVE || op->kind == STORE_OP_FOLDER_REMOVE)
+        look_at_successor(engine, op->path);
+    if (op->untimed > 0)
+        look_above(engine, shown(op), op->untimed);
     if (op->kind == STORE_OP_MEDIA_UPDATE)
         count_edit(&engine->counters, op);
     if (op->kind == STORE_OP_MEDIA_MOVE && op->result == STORE_OP_RESULT_DONE)

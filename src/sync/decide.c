@@ -93,12 +93,25 @@ static bool judge(Round *round, Sighting *item)
     return true;
 }
 
+/* What was renamed had no row. Else the one that is made at this name now would follow it. */
+static void forget_void(Round *round, const Sighting *item)
+{
+    Renames *renames = &round->engine->renames;
+    Rename *own = item->directory == PROBE_RESULT_OK && !item->is_new && !item->row.id
+                      ? renames_of(renames, item->path)
+                      : NULL;
+
+    if (own && !own->writing)
+        renames_forget(renames, own);
+}
+
 /* Rows have to follow renamed files first: events have come since the change was found due. */
 static bool wait_for_renames(Round *round, Sighting *item)
 {
     Engine *engine = round->engine;
     uint64_t now = clock_now();
 
+    forget_void(round, item);
     switch (follow_state(engine, item->change)) {
     case FOLLOW_STATE_FREE:
         return false;
@@ -441,11 +454,9 @@ static void decide_item(Round *round, Sighting *item)
         decide_gone(round, item, false);
         return;
     case ENTRY_TYPE_DANGLING:
-        /* What a link points to may be on a drive that is not plugged in. */
-        if (item->row.has_stamp && !file_stamp_same_inode(&item->row.stamp, &item->entry.stamp))
-            decide_gone(round, item, false); /* the row is not that of this link */
-        else
-            decide_unreadable(round, item, ENOENT);
+        /* What a link points to may be on a drive that is not plugged in; and whatever the row was
+         * made from, if it is to be had, is found by its inode. */
+        decide_unreadable(round, item, ENOENT);
         return;
     case ENTRY_TYPE_ERROR:
         decide_unreadable(round, item, item->entry.error);

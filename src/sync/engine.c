@@ -66,9 +66,8 @@ void engine_problem_clear_one(Engine *engine, const char *path)
 
 /* ---- the rounds ---- */
 
-/* engine_scans_idle() - has everything been looked at that was to be? What hangs is not waited for
- */
-bool engine_scans_idle(const Engine *engine)
+/* engine_scans_rest() - is nothing being looked at? What hangs is not waited for. */
+bool engine_scans_rest(const Engine *engine)
 {
     if (engine->n_joins > 0 || scans_under_way(engine) > 0 || doubts_under_way(engine) > 0)
         return false;
@@ -78,6 +77,12 @@ bool engine_scans_idle(const Engine *engine)
         if (!node_is_hung(engine, CONTAINER_OF(link, DirtyNode, link)->node))
             return false;
     return true;
+}
+
+/* engine_scans_idle() - has everything been looked at that was to be? */
+bool engine_scans_idle(const Engine *engine)
+{
+    return engine_scans_rest(engine) && !contested_under_way(engine);
 }
 
 void engine_changed(Engine *engine)
@@ -275,6 +280,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->scans);
     list_init(&engine->dirty);
     list_init(&engine->doubts);
+    list_init(&engine->contested);
     list_init(&engine->unproven);
     list_init(&engine->moves);
     list_init(&engine->writes);

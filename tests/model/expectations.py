@@ -127,12 +127,14 @@ class Expectations(Tree):
         inode = entry.inode()
         entry_was_new = NEW in entry.expect
         entry.expect = None
+        if entry_was_new:  # made in this burst: its row, too, may be there for a while
+            self.dead[kind_of(entry)][path].add(NEW)
         if entry.is_directory():
             entry.node.carried |= ids
         if inode:
             if entry_was_new:  # it may have got the id of one that was lost before
                 ids = ids | self.lost[inode.content]
-            for key in (inode.content, inode.settled, path):
+            for key in (inode.content, inode.settled, inode.pictured, path):
                 self.lost[key] |= ids
             inode.carried |= ids
             if inode.row_stamp:
@@ -147,7 +149,7 @@ class Expectations(Tree):
             for place in self.places[key] | {path}:
                 self.dead[kind][place].add(key)
                 there = self.lookup(place)
-                if there and there.expect and NEW in there.expect and kind_of(there) == kind:
+                if there and there.expect and there.expect & TOKENS and kind_of(there) == kind:
                     there.expect.add(key)
 
     def _arrive(self, entry, path):
@@ -171,6 +173,8 @@ class Expectations(Tree):
         if entry.expect:
             ids = entry.ids()
             entry.expect.add(NEW)
+            for key in (entry.inode().settled, entry.inode().pictured):
+                self.lost[key] |= ids
             self._release(ids, path, "f")
 
     def _heard(self, inode, path):
@@ -201,6 +205,7 @@ class Expectations(Tree):
             inode = entry.inode()
             if inode and not paired:
                 inode.unpaired = True
+                inode.unseen |= inode.hidden  # who told of it is not who is looked at
                 if inode.modified:
                     self._loosen(entry, new)
         elif was:
@@ -213,8 +218,8 @@ class Expectations(Tree):
         for dead in self.dead.values():
             for path in [p for p in dead if names.is_below(p, old)]:
                 dead[new + path[len(old):]] |= dead[path]
-                for key in dead[path]:
-                    self.places[key].add(new + path[len(old):])
+        for places in self.places.values():
+            places |= {new + path[len(old):] for path in places if names.is_below(path, old)}
 
     # -- a checkpoint --
 
@@ -275,6 +280,7 @@ class Expectations(Tree):
             inode.unseen |= inode.hidden and self.blind
             if inode.content is not None and any(e.expect for e in inode.entries):
                 inode.row_stamp, inode.modified = inode.stamp(), False
+                inode.pictured = inode.content
         self.begin_burst()
 
     def pretend(self):

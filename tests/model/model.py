@@ -83,7 +83,9 @@ class Model(Expectations):
         if inode.size != size or inode.content in (None, content):
             return False
         inode.content, inode.hidden = content, True
-        inode.unseen |= self.rules.tolerates("hidden-edits") or not self._heard(inode, path)
+        known = any(entry.ids() for entry in inode.entries)
+        inode.unseen |= (self.rules.tolerates("hidden-edits") or not self._heard(inode, path)
+                         or known and not self._watched(names.parent(path)))
         return True
 
     def do_touch(self, path, seconds):
@@ -147,6 +149,9 @@ class Model(Expectations):
             self._relocate(entry, old, to + old[len(path):], paired)
         if victim and victim.expect:
             self._replace(mover, victim, to, came)
+        elif victim and victim.inode() and mover.inode():
+            # Out of the library, by a directory that may be watched still.
+            mover.inode().carried |= victim.inode().carried
         return True
 
     def _replace(self, mover, victim, path, came):

@@ -13,6 +13,7 @@ class File:
     def __init__(self, content, size, mtime):
         self.content = content
         self.settled = None       # the content at the last checkpoint
+        self.pictured = None      # the content that its rows tell of, then
         self.size = size
         self.mtime = mtime        # a token: equal tokens are equal times
         self.entries = []         # entries that name it, by whatever path
