@@ -43,7 +43,7 @@ struct Call {
     /* the answer */
     CallResult result;
     char *text;
-    unsigned refs;    /* atomic; private to sync/call.c */
+    unsigned refs; /* atomic; private to sync/call.c */
     /* the engine's */
     ListNode link;    /* in its list of waiting calls */
     uint64_t barrier; /* stage of a settle, see sync/settle.c */

@@ -317,7 +317,8 @@ struct Engine {
     unsigned n_rounds;
     Ahead ahead;
 
-    List moves; /* Move.link */
+    List moves;       /* Move.link */
+    List moves_taken; /* the same, those that the store carries out */
     bool moving;
 
     List writes; /* Write.link */

@@ -166,6 +166,8 @@ static bool is_at_or_below(const char *path, const char *dir)
     return strcmp(path, dir) == 0 || path_is_below(path, dir);
 }
 
+/* Trees that later operations of this call move away from the new path. One that is not there has
+ * nothing to move, and must not take what comes there now for its own. */
 static int park_other_trees(Writer *w, const WriteRun *run)
 {
     for (size_t i = 0; i < w->n_runs; i++) {
@@ -181,6 +183,8 @@ static int park_other_trees(Writer *w, const WriteRun *run)
         if (other->result != STORE_OP_RESULT_PENDING)
             continue;
         r = tree_exists(w, other->op->path, &exists);
+        if (!r && !exists)
+            other->result = STORE_OP_RESULT_NOTHING;
         if (!r && exists)
             r = park_tree(w, other->op->path, &other->parked);
         if (!r && exists)
@@ -224,7 +228,7 @@ static int make_room(Writer *w, WriteRun *run)
             return r;
     }
     r = tree_exists(w, path, &exists);
-    if (!r && exists)
+    if (!r)
         r = park_other_trees(w, run);
     if (!r && exists)
         r = park_other_media(w, run);

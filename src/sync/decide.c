@@ -186,12 +186,12 @@ static bool decide_moved(Round *round, Sighting *item)
                 return true;
             continue;
         }
+        change->written |= (left && left->written) || (rename && rename->written);
         rename = renames_put(&engine->renames, row->path, row->id, &row->stamp, change->dir,
                              change->name);
         if (!rename)
             return step_back(round, item);
         change->tries++; /* the database may refuse the move */
-        change->written |= left && left->written;
         /* The row that is in the way may belong to a name that is not seen yet. */
         rename->unsure = item->row.id && !change->confirm && !is_certain(round, item);
         if (rename->unsure) {
@@ -455,8 +455,11 @@ static void decide_item(Round *round, Sighting *item)
         return;
     case ENTRY_TYPE_DANGLING:
         /* What a link points to may be on a drive that is not plugged in; and whatever the row was
-         * made from, if it is to be had, is found by its inode. */
-        decide_unreadable(round, item, ENOENT);
+         * made from, if it is to be had, is found by its inode. Only a directory is surely gone. */
+        if (item->rows_below && !item->row.id)
+            decide_gone(round, item, false);
+        else
+            decide_unreadable(round, item, ENOENT);
         return;
     case ENTRY_TYPE_ERROR:
         decide_unreadable(round, item, item->entry.error);

@@ -16,9 +16,9 @@
 #include "util/log.h"
 #include "util/path.h"
 
-static Move *move_of(const Engine *engine, const Node *node)
+static Move *move_of(const List *moves, const Node *node)
 {
-    LIST_FOREACH (link, &engine->moves) {
+    LIST_FOREACH (link, moves) {
         Move *move = CONTAINER_OF(link, Move, link);
 
         if (move->node == node)
@@ -28,10 +28,11 @@ static Move *move_of(const Engine *engine, const Node *node)
 }
 
 /* moves_rows_path() - where the rows of a node are now: its path, unless it or a directory above it
- * was just moved. NULL when memory runs out. */
+ * was just moved, and that is not committed yet. NULL when memory runs out. */
 char *moves_rows_path(const Engine *engine, const Node *node)
 {
-    const Move *move = move_of(engine, node);
+    const Move *taken = move_of(&engine->moves_taken, node);
+    const Move *move = taken ? taken : move_of(&engine->moves, node);
     CLEANUP_FREE char *above = NULL;
 
     if (move)
@@ -58,7 +59,7 @@ void moves_record(Engine *engine, Node *node)
 {
     Move *move;
 
-    if (move_of(engine, node))
+    if (move_of(&engine->moves, node))
         return;
     move = calloc(1, sizeof(*move));
     if (move)
@@ -118,7 +119,7 @@ static Move *move_from(const Engine *engine, const char *path)
     return NULL;
 }
 
-static Write *move_write(Move *move)
+static Write *move_write(Engine *engine, Move *move)
 {
     Write *write = batch_new(STORE_OP_FOLDER_MOVE, NULL, NULL);
 
@@ -129,6 +130,7 @@ static Write *move_write(Move *move)
     if (!write->op.path || !write->op.new_path)
         return write_free(write);
     list_remove(&move->link);
+    list_append(&engine->moves_taken, &move->link);
     write->move = move;
     return write;
 }
@@ -146,7 +148,7 @@ void moves_take(Engine *engine, List *writes)
     drop_void(engine);
     move = first_move(engine);
     while (move) {
-        Write *write = move_write(move);
+        Write *write = move_write(engine, move);
 
         if (!write)
             return;
@@ -155,15 +157,26 @@ void moves_take(Engine *engine, List *writes)
     }
 }
 
+/* Where the rows of a directory are now; NULL: where they were. */
+static char *dir_moved(const char *path, const PathMove *moves, size_t n_moves)
+{
+    char *moved;
+
+    for (size_t i = 0; i < n_moves; i++)
+        if (strcmp(path, moves[i].from) == 0) /* moved once more, while it was being moved */
+            return strdup(moves[i].to);
+    return path_moved(path, moves, n_moves, &moved) < 0 ? NULL : moved;
+}
+
 /* moves_committed() - rows went from one path to another: what is to come starts from there */
 void moves_committed(Engine *engine, const PathMove *moves, size_t n_moves)
 {
     renames_rebase(&engine->renames, moves, n_moves);
     LIST_FOREACH (link, &engine->moves) {
         Move *move = CONTAINER_OF(link, Move, link);
-        char *path;
+        char *path = dir_moved(move->rows_path, moves, n_moves);
 
-        if (path_moved(move->rows_path, moves, n_moves, &path) < 0 || !path)
+        if (!path)
             continue;
         free(move->rows_path);
         move->rows_path = path;

@@ -306,6 +306,7 @@ static void exchange(Renames *renames, Rename *rename, Node *dir, const char *na
         partner = rename_new(renames, last->under);
     if (partner && place(renames, partner, dir, name)) {
         partner->doubting = rename;
+        partner->written = rename->written; /* one of them was, before they were exchanged */
         rename->partner = partner;
         return;
     }
@@ -544,6 +545,18 @@ int path_moved(const char *path, const PathMove *moves, size_t n_moves, char **r
     return 0;
 }
 
+static void rebase_last(Renames *renames, const PathMove *moves, size_t n_moves)
+{
+    char *path;
+
+    if (path_moved(renames->last.under, moves, n_moves, &path) < 0) {
+        forget_last(renames);
+    } else if (path) {
+        free(renames->last.under);
+        renames->last.under = path;
+    }
+}
+
 /* renames_rebase() - the rows of directories went from one path to another */
 void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves)
 {
@@ -555,4 +568,6 @@ void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves)
         if (r < 0 || path)
             set_from(renames, rename, r < 0 ? NULL : path);
     }
+    if (renames->last.under)
+        rebase_last(renames, moves, n_moves);
 }

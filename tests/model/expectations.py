@@ -139,9 +139,11 @@ class Expectations(Tree):
             inode.carried |= ids
             if inode.row_stamp:
                 self.dead_stamps[inode.row_stamp] |= ids
+            if entry_was_new and inode.modified:
+                inode.linked = True  # by this name, perhaps, which nobody has seen
             for other in inode.entries:
-                if other.expect and NEW in other.expect:
-                    other.expect |= ids
+                if other.expect and (NEW in other.expect or other.saved):
+                    other.expect |= ids | ({NEW} if entry_was_new else set())
         self._release(ids, path, kind_of(entry))
 
     def _release(self, ids, path, kind):
@@ -269,6 +271,7 @@ class Expectations(Tree):
                 continue
             key = found(path, entry)
             entry.expect = {NONE} if key is None else {key}
+            entry.saved = False
             self.seen.add(key)
             self.was.pop(key, None)
         for key, content in self.was.items():  # lost, whether it was to be or not

@@ -166,6 +166,7 @@ class Model(Expectations):
         if came and not mover.is_directory():
             carried = mover.inode().carried if mover.inode() else set()
             mover.expect = old | carried  # saved by rename
+            mover.saved = True
             if victim.inode() and (victim.inode().unpaired or victim.inode().entries):
                 mover.expect.add(NEW)  # its row may be elsewhere, or go to another name of its file
         else:
@@ -176,7 +177,7 @@ class Model(Expectations):
     def _hides(self, entry, path):
         """Would a directory with a row get a name that is ignored, where it is still watched?"""
         return (self.rules.tolerates("ignored-renames") and entry.is_directory()
-                and (entry.expect is not None or entry.node.carried)
+                and (entry.expect is not None or entry.node.carried or entry.node.fresh)
                 and not names.directory_is_shown(path)
                 and names.directory_is_shown(names.parent(path)) and names.is_text(path))
 

@@ -49,6 +49,7 @@ class Entry:
     def __init__(self, node):
         self.node = node
         self.expect = None  # None: this place has no row
+        self.saved = False  # by rename, in this burst: it has the row of another file
 
     def ids(self):
         return (self.expect or set()) - TOKENS
