@@ -121,6 +121,7 @@ typedef struct Scan {
     size_t n_nodes, nodes_capacity;
     uint64_t begun;       /* µs */
     uint64_t moves_begun; /* Tree.n_moves when the present slice was asked for */
+    uint64_t left_begun;  /* Engine.directories_left, then */
     unsigned n_joins;     /* slices under comparison */
     bool waiting;         /* for its turn: too many joins, or a verdict on its root */
     bool shallow;         /* only the start: a directory that was put off */
@@ -296,6 +297,7 @@ struct Engine {
     unsigned n_joins;
     List doubts;    /* Doubt.link: directories found at a second place, being looked at */
     List contested; /* Contested.link */
+    uint64_t directories_left; /* events of directories that went from where they were */
     Timer reconcile_timer;
     uint64_t overflow_told; /* clock_now() of the last warning; 0 = never */
 

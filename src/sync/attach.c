@@ -281,8 +281,13 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
         places_sweep(engine);
         node = NULL;
     }
-    if (!node && tree_add(engine->tree, parent, name, &node) < 0)
-        return NULL;
+    if (!node) {
+        if (tree_add(engine->tree, parent, name, &node) < 0)
+            return NULL;
+        /* It may have left before the tree heard of it, and its event been looked into. */
+        if (engine->directories_left != scan->left_begun)
+            (void)engine_touch(engine, parent, name, CHANGE_WAIT_NONE);
+    }
     return node;
 }
 

@@ -93,7 +93,8 @@ static bool judge(Round *round, Sighting *item)
     return true;
 }
 
-/* What was renamed had no row. Else the one that is made at this name now would follow it. */
+/* What was renamed had no row. Else the one that is made at this name now would follow it. (A
+ * partner in a doubt is needed until that has been judged.) */
 static void forget_void(Round *round, const Sighting *item)
 {
     Renames *renames = &round->engine->renames;
@@ -101,7 +102,7 @@ static void forget_void(Round *round, const Sighting *item)
                       ? renames_of(renames, item->path)
                       : NULL;
 
-    if (own && !own->writing)
+    if (own && !own->writing && !own->doubting)
         renames_forget(renames, own);
 }
 

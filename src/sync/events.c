@@ -89,6 +89,7 @@ static void directory_changed(Engine *engine, Node *dir, const char *name, Watch
         (void)engine_touch(engine, node, "", CHANGE_WAIT_SETTLE);
         return;
     }
+    engine->directories_left += change == WATCH_CHANGE_REMOVED;
     if (change == WATCH_CHANGE_CREATED && engine->n_excluded > 0) {
         above = node_path_new(dir);
         path = above ? path_join(above, name) : NULL;

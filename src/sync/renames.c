@@ -292,18 +292,33 @@ static bool is_exchange(const Renames *renames, const Node *dir, const char *nam
            last->from_dir == dir && strcmp(last->from_name, name) == 0;
 }
 
+/* The entry of the row that what arrived last had come over; NULL: that had none, or is elsewhere. */
+static Rename *covered_by_last(Renames *renames)
+{
+    const char *under = renames->last.under;
+    Rename *rename = under ? renames_of(renames, under) : NULL;
+
+    if (!rename)
+        return under ? rename_new(renames, under) : NULL;
+    if (rename->dir)
+        return NULL;
+    end_doubt(rename); /* exchanged a second time, so it was the first time */
+    if (rename->doubting)
+        end_doubt(rename->doubting);
+    return rename;
+}
+
 /* It stays at the name that it has just left; what it had come over is here. */
 static void exchange(Renames *renames, Rename *rename, Node *dir, const char *name)
 {
     RenameLast *last = &renames->last;
-    Rename *partner = NULL;
+    Rename *partner;
 
     if (!place(renames, rename, last->dir, last->name))
         return;
+    end_doubt(rename); /* an older one */
     rename->doubtful = true;
-    rename->covered = false;
-    if (last->under && !renames_of(renames, last->under))
-        partner = rename_new(renames, last->under);
+    partner = covered_by_last(renames);
     if (partner && place(renames, partner, dir, name)) {
         partner->doubting = rename;
         partner->written = rename->written; /* one of them was, before they were exchanged */

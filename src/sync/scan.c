@@ -154,6 +154,7 @@ static void scan_submit(Scan *scan)
 {
     scan->waiting = false;
     scan->moves_begun = scan->engine->tree->n_moves;
+    scan->left_begun = scan->engine->directories_left;
     volume_submit(scan->engine, scan->volume, &scan->walk.job);
 }
 

@@ -136,7 +136,7 @@ class Expectations(Tree):
                 ids = ids | self.lost[inode.content]
             for key in (inode.content, inode.settled, inode.pictured, path):
                 self.lost[key] |= ids
-            inode.carried |= ids
+            inode.carried |= ids | ({NEW} if entry_was_new else set())
             if inode.row_stamp:
                 self.dead_stamps[inode.row_stamp] |= ids
             if entry_was_new and inode.modified:

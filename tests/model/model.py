@@ -85,7 +85,8 @@ class Model(Expectations):
         inode.content, inode.hidden = content, True
         known = any(entry.ids() for entry in inode.entries)
         inode.unseen |= (self.rules.tolerates("hidden-edits") or not self._heard(inode, path)
-                         or known and not self._watched(names.parent(path)))
+                         or known and (inode.unpaired or bool(inode.carried)
+                                       or not self._watched(names.parent(path))))
         return True
 
     def do_touch(self, path, seconds):
