@@ -132,6 +132,7 @@ typedef struct StoreDirectory {
     StoreProblem *problems; /* of files directly in the directory, by path */
     size_t n_problems;
     bool no_videos; /* an older schema without the table: videos are not indexed */
+    bool made_here; /* the caller's: the row was made while the directory was watched: this is it */
     Arena strings;  /* of entries and children */
 } StoreDirectory;
 

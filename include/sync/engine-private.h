@@ -472,6 +472,7 @@ typedef struct JoinDirectory {
     char *path;
     Listing *listing;
     VolumeProof proof;
+    bool made_here; /* Node.made_here */
     StoreDirectory rows;
     ReconcileResult result;
 } JoinDirectory;

@@ -32,8 +32,8 @@ struct Node {
     bool dirty : 1;      /* the engine's: it waits for being listed again */
     bool alias : 1;      /* reached by a second path: its watch is another node's */
     bool foreign : 1;    /* another file system is in its place: its rows are left alone */
+    bool made_here : 1;  /* the engine's: its row was made while it was watched */
     bool trusted : 1;    /* the engine's: what is not in it is proven to be gone */
-    bool moving : 1;     /* the engine's: its rows are still at an older path */
     bool outside : 1;    /* the name has no room in own[], which holds a pointer to it */
     uint8_t room;        /* the longest name that own[] has room for */
     char own[];          /* node_name() reads it */

@@ -31,11 +31,12 @@ typedef struct Doubt {
     ListNode link; /* Engine.doubts */
     ProbeJob probe;
     Engine *engine;
-    Volume *volume; /* of known; one user of it */
-    Node *known;    /* referenced: where it was */
-    Node *parent;   /* referenced: where it is now; NULL: it is a root */
-    char *name;     /* in parent; of a root the path */
-    uint64_t begun; /* Tree.n_moves */
+    Volume *volume;      /* of known; one user of it */
+    Node *known;         /* referenced: where it was */
+    Node *parent;        /* referenced: where it is now; NULL: it is a root */
+    char *name;          /* in parent; of a root the path */
+    uint64_t begun;      /* Tree.n_moves */
+    uint64_t left_begun; /* Engine.directories_left when it was found */
 } Doubt;
 
 static void doubt_free(Doubt *doubt)
@@ -47,6 +48,14 @@ static void doubt_free(Doubt *doubt)
     (void)node_unref(doubt->parent);
     free(doubt->name);
     free(doubt);
+}
+
+/* A directory comes into the tree. It may have left again before, and its event been looked into
+ * when nothing was known of it there: then it is looked for. */
+static void look_if_left(Engine *engine, Node *parent, const char *name, uint64_t left_begun)
+{
+    if (engine->directories_left != left_begun)
+        (void)engine_touch(engine, parent, name, CHANGE_WAIT_NONE);
 }
 
 static void make_alias(Engine *engine, Node *parent, const char *name)
@@ -116,8 +125,10 @@ static void doubt_decide(Doubt *doubt, bool still_there)
         make_alias(engine, doubt->parent, doubt->name);
     } else if (!known->is_root && !node_is_within(doubt->parent, known)) {
         moves_record(engine, known);
-        if (tree_move(engine->tree, known, doubt->parent, doubt->name) == 0)
-            scan_node(engine, known, false, false);
+        if (tree_move(engine->tree, known, doubt->parent, doubt->name) != 0)
+            return;
+        scan_node(engine, known, false, false);
+        look_if_left(engine, doubt->parent, doubt->name, doubt->left_begun);
     }
 }
 
@@ -144,8 +155,9 @@ size_t doubts_under_way(const Engine *engine)
 }
 
 /* False: memory ran out, or nobody knows where the older place is. */
-static bool doubt_start(Engine *engine, Node *known, Node *parent, const char *name)
+static bool doubt_start(const Scan *scan, Node *known, Node *parent, const char *name)
 {
+    Engine *engine = scan->engine;
     Volume *volume = volume_of(engine, known);
     CLEANUP_FREE char *path = node_path_new(known);
     Doubt *doubt = volume && path ? calloc(1, sizeof(*doubt)) : NULL;
@@ -160,6 +172,7 @@ static bool doubt_start(Engine *engine, Node *known, Node *parent, const char *n
     doubt->parent = parent ? node_ref(parent) : NULL;
     doubt->name = strdup(name);
     doubt->begun = engine->tree->n_moves;
+    doubt->left_begun = scan->left_begun;
     probe_job_init(&doubt->probe, doubt_looked);
     if (!doubt->name ||
         probe_job_add_directory(&doubt->probe, path, known->dev, known->ino, &directory) < 0) {
@@ -267,7 +280,7 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
         if (node_moved_since(engine->tree, known, scan->moves_begun))
             scan_name(engine, parent, name);
         else
-            (void)doubt_start(engine, known, parent, name);
+            (void)doubt_start(scan, known, parent, name);
         return NULL;
     }
     if (node && listing->ino != 0 && node->ino != 0 &&
@@ -284,15 +297,15 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
     if (!node) {
         if (tree_add(engine->tree, parent, name, &node) < 0)
             return NULL;
-        /* It may have left before the tree heard of it, and its event been looked into. */
-        if (engine->directories_left != scan->left_begun)
-            (void)engine_touch(engine, parent, name, CHANGE_WAIT_NONE);
+        look_if_left(engine, parent, name, scan->left_begun);
     }
     return node;
 }
 
-static Node *attach_root(Engine *engine, Root *root, const Listing *listing)
+static Node *attach_root(const Scan *scan, const Listing *listing)
 {
+    Engine *engine = scan->engine;
+    Root *root = scan->root;
     Node *known;
 
     if (root->gone)
@@ -305,7 +318,7 @@ static Node *attach_root(Engine *engine, Root *root, const Listing *listing)
     }
     known = root->node && root->node->alias ? NULL : known_elsewhere(engine, listing, root->node);
     if (known) {
-        root->doubted = doubt_start(engine, known, NULL, root->path);
+        root->doubted = doubt_start(scan, known, NULL, root->path);
         return NULL;
     }
     if (!root->node && tree_add_root(engine->tree, root->path, &root->node) < 0)
@@ -321,7 +334,7 @@ static Node *attach(Scan *scan, const Listing *listing)
 
     if (listing->id == 1) {
         if (scan->root)
-            return attach_root(engine, scan->root, listing);
+            return attach_root(scan, listing);
         if (scan->dir->detached)
             return NULL;
         if (scan->name[0] == '\0')

@@ -295,8 +295,10 @@ static void look_above(Engine *engine, const char *path, unsigned levels)
     CLEANUP_FREE char *parent = path_parent(path);
     Node *node = parent ? node_find(engine, parent) : NULL;
 
-    for (; node && levels > 0; levels--, node = node->parent)
+    for (; node && levels > 0; levels--, node = node->parent) {
+        node->made_here = true;
         dirty_add(engine, node, true);
+    }
 }
 
 /*

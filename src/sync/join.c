@@ -40,6 +40,7 @@ static int join_directory(JoinDirectory *directory, Store *store)
 
     if (r != 0)
         return r;
+    directory->rows.made_here = directory->made_here;
     r = reconcile_directory(directory->listing, &directory->rows, &directory->proof, knows_inode,
                             store, &directory->result);
     if (r < 0)

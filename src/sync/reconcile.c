@@ -141,7 +141,7 @@ static void judge(ReconcileResult *result, const Listing *listing, const StoreDi
 
     result->volume = (VolumeProof){rows->volume, listing->volume};
     result->verdict = RECONCILE_VERDICT_TRUSTED;
-    if (!has_rows || (!rows->has_volume && !empty))
+    if (!has_rows || (!rows->has_volume && (!empty || rows->made_here)))
         return;
     if (rows->has_volume && (rows->volume == listing->volume || is_proven(proof, &result->volume)))
         return;

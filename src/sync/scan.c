@@ -91,6 +91,7 @@ static void take_listings(Scan *scan)
         directories[count++] = (JoinDirectory){.node = node_ref(node),
                                                .path = path,
                                                .listing = listing,
+                                               .made_here = node->made_here,
                                                .proof = place_of(scan->engine, node)->proof};
     }
     if (count > 0)

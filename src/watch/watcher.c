@@ -262,12 +262,8 @@ static void moved_self(Watcher *watcher, Node *node)
         watcher->listener->lost(watcher->listener, node);
         return;
     }
-    if (!move_find(watcher, node, &i)) {
-        /* Somewhere unwatched. The event of the name that it left may have been looked into before
-         * the tree heard of it there. */
-        watcher->listener->lost(watcher->listener, node);
-        return;
-    }
+    if (!move_find(watcher, node, &i))
+        return; /* the name that it left is pending already */
     move = move_take(watcher, i);
     relink(watcher, node, move.to, move.to_name);
     move_tell(watcher, &move);
