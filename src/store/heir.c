@@ -87,14 +87,32 @@ static int is_users(Writer *w, const WriteRow *row, bool *ret)
     " AND a.rowid > b.rowid"
 static const char *const younger_sql[] = SCHEMA_BOTH(YOUNGER_SQL);
 
-static bool is_fresh(const WriteRow *row)
+/* When the content of a row's file was read, by its thumbnail. False: that is not to be had. */
+static bool read_at(const WriteRow *row, struct timespec *ret)
 {
     struct stat st;
+
+    if (!row->thumbnail || stat(row->thumbnail, &st) < 0)
+        return false;
+    *ret = st.st_mtim;
+    return true;
+}
+
+/*
+ * Was this row's content read within a day, and after that of the dying one? Else that one may be
+ * the copy: its file was overwritten with this one's content.
+ */
+static bool is_fresh(const WriteRow *row, const WriteRow *dying)
+{
+    struct timespec its, older;
 
     /* Videos have no thumbnail (yet): their row's age is all there is. */
     if (!row->thumbnail || row->thumbnail[0] == '\0')
         return row->table == SCHEMA_VIDEOS;
-    return stat(row->thumbnail, &st) == 0 && st.st_mtim.tv_sec + FRESH_SECONDS > time(NULL);
+    if (!read_at(row, &its) || its.tv_sec + FRESH_SECONDS <= time(NULL))
+        return false;
+    return !read_at(dying, &older) || its.tv_sec > older.tv_sec ||
+           (its.tv_sec == older.tv_sec && its.tv_nsec >= older.tv_nsec);
 }
 
 /* Is the file of this row where it was read, and as it was then? */
@@ -116,7 +134,7 @@ static int is_heir(Writer *w, const WriteRow *row, const WriteRow *dying, bool *
     int r;
 
     *ret = false;
-    if (!row->id || strcmp(row->path, dying->path) == 0 || !is_fresh(row))
+    if (!row->id || strcmp(row->path, dying->path) == 0 || !is_fresh(row, dying))
         return 0;
     r = write_query(w, &s, younger_sql[row->table], "ss", row->id, dying->id);
     if (r || !s)

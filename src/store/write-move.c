@@ -10,7 +10,7 @@
  *
  * Rows that stand below the new path already are of a directory that was there before, and go;
  * except those which a later operation of this call moves away. They, and a tree that is moved to
- * its own parent's place, wait under a path that nobody has until their turn.
+ * its own parent's place or below its own, wait under a path that nobody has until their turn.
  */
 
 #include <errno.h>
@@ -222,7 +222,9 @@ static int make_room(Writer *w, WriteRun *run)
     bool any = false;
     int r;
 
-    if (!run->parked && is_at_or_below(run->op->path, path)) {
+    /* Into one that has taken its place since, or out to where that was. */
+    if (!run->parked &&
+        (is_at_or_below(run->op->path, path) || path_is_below(path, run->op->path))) {
         r = park_tree(w, run->op->path, &run->parked);
         if (r)
             return r;
@@ -271,8 +273,6 @@ static int move_check(Writer *w, const StoreOp *op)
         return write_fail(w, "its path is not absolute");
     if (!path_is_utf8(op->new_path))
         return write_fail(w, "its name is not UTF-8");
-    if (path_is_below(op->new_path, op->path))
-        return write_fail(w, "a folder cannot be moved into itself");
     return 0;
 }
 

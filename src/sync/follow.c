@@ -173,16 +173,34 @@ static bool is_in_the_way(const Rename *rename, const List *moves)
 }
 
 /*
+ * One whose row is in the way, and in doubt, and the directory of the other half is gone: that was
+ * empty when another one took its place, so nothing was exchanged. NULL: there is none.
+ */
+static Rename *find_emptied(const Engine *engine, const List *moves)
+{
+    LIST_FOREACH (link, &engine->renames.all) {
+        const Rename *rename = CONTAINER_OF(link, Rename, link);
+
+        if (rename->doubting && !rename_is_placed(rename->doubting) && is_in_the_way(rename, moves))
+            return rename->doubting;
+    }
+    return NULL;
+}
+
+/*
  * follow_take_below() - rows of files that had left the place to which directories are moved
  *
  * The store removes what stands there, unless it is moved away in the same call.
  */
 void follow_take_below(Engine *engine, List *moves)
 {
+    for (Rename *rename; (rename = find_emptied(engine, moves));)
+        renames_judge(&engine->renames, rename, false);
     LIST_FOREACH (link, &engine->renames.all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
-        if (rename_is_placed(rename) && !rename->writing && is_in_the_way(rename, moves))
+        if (!rename->doubtful && !rename->doubting && rename_is_placed(rename) &&
+            !rename->writing && is_in_the_way(rename, moves))
             (void)take_chain(engine, rename, &moves->head);
     }
 }

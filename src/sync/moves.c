@@ -54,6 +54,26 @@ Move *move_free(Move *move)
     return NULL;
 }
 
+static bool is_claimed_by(const List *moves, const Node *node, const char *path)
+{
+    LIST_FOREACH (link, moves) {
+        const Move *move = CONTAINER_OF(link, Move, link);
+
+        if (!node_is_within(node, move->node) &&
+            (strcmp(path, move->rows_path) == 0 || path_is_below(path, move->rows_path)))
+            return true;
+    }
+    return false;
+}
+
+/* A directory that was made where another one has just left: the rows of this path are that one's.
+ */
+static bool has_no_rows(const Engine *engine, const Node *node, const char *rows_path)
+{
+    return is_claimed_by(&engine->moves, node, rows_path) ||
+           is_claimed_by(&engine->moves_taken, node, rows_path);
+}
+
 /* moves_record() - a directory is about to be relinked: remember where its rows are */
 void moves_record(Engine *engine, Node *node)
 {
@@ -67,6 +87,12 @@ void moves_record(Engine *engine, Node *node)
     if (!move || !move->rows_path) {
         free(move);
         return; /* its files are then found one by one, by their inodes */
+    }
+    if (has_no_rows(engine, node, move->rows_path)) {
+        dirty_add(engine, node, false); /* it gets its own */
+        free(move->rows_path);
+        free(move);
+        return;
     }
     move->node = node_ref(node);
     list_append(&engine->moves, &move->link);

@@ -112,7 +112,7 @@ class Check:
     def identity(self, path, entry, key, must_have_row=True):
         allowed = self.model.allowed(path, entry)
         if key is None:
-            if must_have_row:
+            if must_have_row and NONE not in allowed:
                 self.wrong(path, f"no row, expected {show(allowed)}")
             elif not allowed & {NEW, NONE}:
                 self.wrong(path, f"its row is gone, expected {show(allowed)}")

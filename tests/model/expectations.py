@@ -91,6 +91,7 @@ class Expectations(Tree):
         inode.former |= inode.carried
         inode.carried = set()
         inode.settled = inode.content
+        inode.contents = {inode.content}
         inode.unpaired = inode.hidden = False
 
     # -- looking --
@@ -192,7 +193,9 @@ class Expectations(Tree):
         inode.linked = not self._heard(inode, path)
         for entry in inode.entries:
             if entry.expect and NONE in entry.expect and inode.content is not None:
-                entry.expect = entry.expect - {NONE} | {NEW}
+                entry.expect = entry.expect | {NEW}
+                if len(inode.entries) == 1:  # else nobody may have told of the others
+                    entry.expect -= {NONE}
             if entry.expect and inode.unpaired:
                 self._loosen(entry, self.path_of(entry))
 
@@ -233,7 +236,8 @@ class Expectations(Tree):
             return allowed
         if self.blind:
             allowed = allowed | self._twins(entry)
-        return allowed | self.lost[inode.content] | self.lost[path]
+        return allowed.union(self.lost[path], *(
+            self.lost[content] for content in (inode.contents | {inode.content}) - {None}))
 
     def _twins(self, entry):
         """Ids of files of the same content: what was moved and edited unseen is gone for the daemon."""
@@ -256,6 +260,9 @@ class Expectations(Tree):
             if self._stayed(entry, base):
                 return entry.expect
             return entry.expect | {NEW} | base | self.dead[kind][path]
+        if self.volume_was_away and names.same_volume(path, names.VOLUME):
+            # Its device has another number now; files of one size and time look alike.
+            return entry.expect | {NEW} | base | inode.carried
         if len(inode.entries) == 1 and not inode.carried:
             return entry.expect
         return entry.expect | {NEW} | base | inode.carried | {

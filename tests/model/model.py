@@ -55,6 +55,7 @@ class Model(Expectations):
         if not self._writable(path):
             return False
         inode = entry.node
+        inode.contents.add(inode.content)
         inode.content, inode.size, inode.mtime = content, size, self._now()
         self._modify(inode, path)
         return True
@@ -71,6 +72,7 @@ class Model(Expectations):
         if not self._writable(path) or self.lookup(path).node.size <= size:
             return False
         inode = self.lookup(path).node
+        inode.contents.add(inode.content)
         inode.content, inode.size, inode.mtime = None, size, self._now()
         self._modify(inode, path)
         return True
@@ -82,6 +84,7 @@ class Model(Expectations):
         inode = self.lookup(path).node
         if inode.size != size or inode.content in (None, content):
             return False
+        inode.contents.add(inode.content)
         inode.content, inode.hidden = content, True
         known = any(entry.ids() for entry in inode.entries)
         inode.unseen |= (self.rules.tolerates("hidden-edits") or not self._heard(inode, path)
@@ -179,8 +182,7 @@ class Model(Expectations):
         """Would a directory with a row get a name that is ignored, where it is still watched?"""
         return (self.rules.tolerates("ignored-renames") and entry.is_directory()
                 and (entry.expect is not None or entry.node.carried or entry.node.fresh)
-                and not names.directory_is_shown(path)
-                and names.directory_is_shown(names.parent(path)) and names.is_text(path))
+                and not names.directory_is_shown(path) and names.is_text(path))
 
     def _may_rename(self, path, to, mover, victim):
         if mover is not None and self._hides(mover, to):

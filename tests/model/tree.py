@@ -14,6 +14,7 @@ class File:
         self.content = content
         self.settled = None       # the content at the last checkpoint
         self.pictured = None      # the content that its rows tell of, then
+        self.contents = set()     # all that it had since the last checkpoint
         self.size = size
         self.mtime = mtime        # a token: equal tokens are equal times
         self.entries = []         # entries that name it, by whatever path
