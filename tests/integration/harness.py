@@ -246,6 +246,44 @@ def _find(value, name):
     return None
 
 
+# ---- what hangs on a row ----
+
+IDENTITY = {
+    "tags": "SELECT class_id FROM image_classes WHERE image_id = :id ORDER BY 1",
+    "faces": "SELECT face_id, cluster_id FROM faces WHERE image_id = :id ORDER BY 1",
+    "albums": "SELECT album_id FROM album_images WHERE image_id = :id ORDER BY 1",
+}
+IDENTITY_NEWER = {
+    "embedded": "SELECT isEmbedded FROM images WHERE id = :id",
+    "embeddings": "SELECT embedding FROM image_embeddings WHERE image_id = :id",
+    "memories": "SELECT memory_id FROM memory_images WHERE image_id = :id ORDER BY 1",
+    "covers": "SELECT memory_id FROM memories WHERE cover_image_id = :id ORDER BY 1",
+    "album covers": "SELECT album_id FROM albums WHERE cover_image_path = "
+                    "(SELECT path FROM images WHERE id = :id) AND album_id IN "
+                    "(SELECT album_id FROM album_images WHERE image_id = :id)",
+}
+
+
+def identity_in(db, path, table="images"):
+    """The id of the row at this path and all that hangs on it; None without a row."""
+    row = db.execute(f"SELECT * FROM {table} WHERE path = ?", (path,)).fetchone()
+    if row is None:
+        return None
+    kept = {"id": row["id"], "favourite": row["isFavourite"], "tagged": row["isTagged"]}
+    if table == "images":
+        queries = IDENTITY | (IDENTITY_NEWER if "isEmbedded" in row.keys() else {})
+        for what, query in queries.items():
+            kept[what] = [tuple(r) for r in db.execute(query, {"id": row["id"]})]
+    return kept
+
+
+def edited(identity):
+    """What stays of an identity when the picture is another one; its first face has a name."""
+    changed = {"tagged": 0, "tags": [], "faces": identity["faces"][:1], "embedded": [(0,)],
+               "embeddings": []}
+    return {key: changed.get(key, value) for key, value in identity.items()}
+
+
 # ---- the library ----
 
 class Library:
@@ -404,13 +442,17 @@ class Library:
         return folder_id
 
     def decorate(self, name):
-        """Gives a photo all that a user and the AI can hang on it; returns its identity()."""
+        """Gives a photo all that a user and the AI can hang on it; returns its identity().
+
+        Two tags, a face with a name, two albums of which one has it as its cover, an embedding, a
+        memory of which it is the cover.
+        """
         row = self.row(name)
         assert row, f"{name} has no row"
         key = row["id"]
         with self.connect() as db:
             db.execute("UPDATE images SET isFavourite = 1, isTagged = 1 WHERE id = ?", (key,))
-            cluster, album = str(uuid.uuid4()), str(uuid.uuid4())
+            cluster, album, other = (str(uuid.uuid4()) for _ in range(3))
             for number, tag in ((1, "dog"), (2, "beach")):
                 db.execute("INSERT OR IGNORE INTO mappings VALUES (?, ?)", (number, tag))
                 db.execute("INSERT INTO image_classes (image_id, class_id) VALUES (?, ?)",
@@ -418,8 +460,9 @@ class Library:
             db.execute("INSERT INTO face_clusters VALUES (?, 'Ada', NULL)", (cluster,))
             db.execute("INSERT INTO faces (image_id, cluster_id, embeddings, confidence, bbox) "
                        "VALUES (?, ?, '[0.5]', 0.9, '{}')", (key, cluster))
-            db.execute("INSERT INTO albums (album_id, album_name) VALUES (?, ?)", (album, album))
-            db.execute("INSERT INTO album_images VALUES (?, ?)", (album, key))
+            for each in (album, other):
+                db.execute("INSERT INTO albums (album_id, album_name) VALUES (?, ?)", (each, each))
+                db.execute("INSERT INTO album_images VALUES (?, ?)", (each, key))
             if not self.old_schema:
                 db.execute("UPDATE albums SET cover_image_path = ? WHERE album_id = ?",
                            (row["path"], album))
@@ -431,35 +474,20 @@ class Library:
                 db.execute("INSERT INTO memory_images VALUES (?, ?, 0)", (memory, key))
         return self.identity(name)
 
+    def add_unnamed_faces(self, name):
+        """Beside the one with a name that decorate() made."""
+        key = self.row(name)["id"]
+        with self.connect() as db:
+            db.execute("INSERT INTO face_clusters VALUES (?, NULL, NULL), (?, '', NULL)",
+                       (key + "null", key + "empty"))
+            for cluster in (key + "null", key + "empty", None):
+                db.execute("INSERT INTO faces (image_id, cluster_id) VALUES (?, ?)", (key, cluster))
+        return self.identity(name)
+
     def identity(self, name, table="images"):
         """The id of a photo's row and all that hangs on it."""
-        row = self.row(name, table)
-        if row is None:
-            return None
-        key = row["id"]
-        kept = {"id": key, "favourite": row["isFavourite"], "tagged": row["isTagged"]}
-        if table != "images":
-            return kept
-        queries = {
-            "tags": "SELECT class_id FROM image_classes WHERE image_id = ? ORDER BY 1",
-            "faces": "SELECT face_id, cluster_id FROM faces WHERE image_id = ? ORDER BY 1",
-            "albums": "SELECT album_id FROM album_images WHERE image_id = ? ORDER BY 1",
-        }
-        if not self.old_schema:
-            queries |= {
-                "embedded": "SELECT isEmbedded FROM images WHERE id = ?",
-                "embeddings": "SELECT embedding FROM image_embeddings WHERE image_id = ?",
-                "memories": "SELECT memory_id FROM memory_images WHERE image_id = ? ORDER BY 1",
-                "covers": "SELECT memory_id FROM memories WHERE cover_image_id = ? ORDER BY 1",
-                "album covers": "SELECT album_id FROM albums WHERE cover_image_path = "
-                                "(SELECT path FROM images WHERE id = :id) AND album_id IN "
-                                "(SELECT album_id FROM album_images WHERE image_id = :id)",
-            }
         with self.connect() as db:
-            for what, query in queries.items():
-                kept[what] = [tuple(r) for r in db.execute(query.replace("?", ":id"),
-                                                            {"id": key})]
-        return kept
+            return identity_in(db, self.view(self.path(name)), table)
 
     def dump(self):
         """Every row of every table, to see that nothing changed."""
@@ -672,12 +700,6 @@ class Table:
             # While it was down nothing told of the rename; photos are found again by their inodes.
             _folder_ids(lib, outcome, folders)
         lib.expect_idempotent()
-
-
-def edited(identity):
-    """What stays of an identity() when the picture is another one; the only face has a name."""
-    changed = {"tagged": 0, "tags": [], "embedded": [(0,)], "embeddings": []}
-    return {key: changed.get(key, value) for key, value in identity.items()}
 
 
 def _identities(lib, outcome, before):

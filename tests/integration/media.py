@@ -43,6 +43,27 @@ def png(width=16, height=12):
     return out.getvalue()
 
 
+def with_segment(data, marker, payload):
+    """The JPEG with one more segment behind its SOI; its pixels' bytes are not touched."""
+    size = (len(payload) + 2).to_bytes(2, "big")
+    return data[:2] + bytes((0xFF, marker)) + size + payload + data[2:]
+
+
+def with_exif(data, orientation=1, date="2019:05:06 07:08:09"):
+    """The JPEG with other metadata, and the same pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x0132] = date
+    return with_segment(data, 0xE1, exif.tobytes())
+
+
+def cropped(data, box=(0, 0, 40, 30)):
+    """Another picture."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(data)).crop(box).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
 QUADRANTS = [(250, 20, 20), (20, 250, 20), (20, 20, 250), (250, 250, 20)]
 
 

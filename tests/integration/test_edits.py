@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import media
-from harness import write
+from harness import edited, write
 
 PHOTO = "photos/a.jpg"
 OTHER = "photos/other.jpg"
@@ -17,25 +17,6 @@ LEDGER = ("CREATE TABLE self_writes (path TEXT PRIMARY KEY, file_size INTEGER, f
 
 
 # ---- edits, as programs make them ----
-
-def with_segment(data, marker, payload):
-    """The JPEG with one more segment behind its SOI; its pixels' bytes are not touched."""
-    size = (len(payload) + 2).to_bytes(2, "big")
-    return data[:2] + bytes((0xFF, marker)) + size + payload + data[2:]
-
-
-def with_exif(data, orientation=1, date="2019:05:06 07:08:09"):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    exif[0x0132] = date
-    return with_segment(data, 0xE1, exif.tobytes())
-
-
-def cropped(data, box=(0, 0, 40, 30)):
-    out = io.BytesIO()
-    Image.open(io.BytesIO(data)).crop(box).save(out, "JPEG", quality=90)
-    return out.getvalue()
-
 
 def encoded_again(data, **options):
     out = io.BytesIO()
@@ -59,28 +40,9 @@ def with_backup(path, data):
 
 # ---- what is expected ----
 
-def faces_of_all_kinds(lib, name):
-    """Beside the one with a name that decorate() made: faces that nobody has named."""
-    key = lib.row(name)["id"]
-    with lib.connect() as db:
-        db.execute("INSERT INTO face_clusters VALUES (?, NULL, NULL), (?, '', NULL)",
-                   (key + "null", key + "empty"))
-        for cluster in (key + "null", key + "empty", None):
-            db.execute("INSERT INTO faces (image_id, cluster_id) VALUES (?, ?)", (key, cluster))
-
-
 def decorate(lib, name=PHOTO):
     lib.decorate(name)
-    faces_of_all_kinds(lib, name)
-    return lib.identity(name)
-
-
-def only_users(identity):
-    """What must be left when the picture looks different."""
-    left = identity | {"tagged": 0, "tags": [], "faces": identity["faces"][:1]}
-    if "embedded" in left:
-        left |= {"embedded": [(0,)], "embeddings": []}
-    return left
+    return lib.add_unnamed_faces(name)
 
 
 @pytest.fixture
@@ -107,7 +69,7 @@ def assert_kept(lib):
 
 def assert_retagged(lib):
     lib.expect(lib.names)
-    assert lib.identity(lib.name) == only_users(lib.before)
+    assert lib.identity(lib.name) == edited(lib.before)
     assert lib.identity(OTHER) == lib.other
 
 
@@ -124,7 +86,7 @@ def test_exif_edited(decorated, save):
     data = media.jpeg(96, 64)
     lib = decorated(data)
     before = thumbnail(lib)
-    save(lib.path(PHOTO), with_exif(data))
+    save(lib.path(PHOTO), media.with_exif(data))
     assert_kept(lib)
     assert lib.row(PHOTO)["captured_at"] == "2019-05-06T07:08:09"
     assert thumbnail(lib) == before
@@ -137,7 +99,7 @@ def test_exif_edited_while_down(decorated):
     data = media.jpeg(96, 64)
     lib = decorated(data)
     lib.stop()
-    write(lib.path(PHOTO), with_exif(data))
+    write(lib.path(PHOTO), media.with_exif(data))
     lib.start()
     assert_kept(lib)
     lib.expect_idempotent()
@@ -147,7 +109,7 @@ def test_comment_edited_twice(decorated):
     data = media.jpeg(96, 64)
     lib = decorated(data)
     for text in (b"first", b"a longer second"):
-        write(lib.path(PHOTO), with_segment(data, 0xFE, text))
+        write(lib.path(PHOTO), media.with_segment(data, 0xFE, text))
         assert_kept(lib)
 
 
@@ -158,7 +120,7 @@ def test_exif_edited_without_the_state_database(decorated):
     lib.stop()
     for name in os.listdir(lib.state):
         os.unlink(os.path.join(lib.state, name))
-    write(lib.path(PHOTO), with_exif(data))
+    write(lib.path(PHOTO), media.with_exif(data))
     lib.start()
     assert_kept(lib)
 
@@ -195,7 +157,7 @@ def test_moved_and_metadata_edited(decorated):
     data = media.jpeg(96, 64)
     lib = decorated(data)
     lib.rename(PHOTO, "photos/b.jpg")
-    write(lib.path("photos/b.jpg"), with_exif(data))
+    write(lib.path("photos/b.jpg"), media.with_exif(data))
     lib.names, lib.name = {"photos/b.jpg", OTHER}, "photos/b.jpg"
     assert_kept(lib)
 
@@ -207,7 +169,7 @@ def test_cropped(decorated, save):
     data = media.jpeg(96, 64)
     lib = decorated(data)
     old, _ = thumbnail(lib)
-    save(lib.path(PHOTO), cropped(data))
+    save(lib.path(PHOTO), media.cropped(data))
     assert_retagged(lib)
     assert thumbnail(lib)[0] != old
     assert lib.counter("retagged") == 1
@@ -217,7 +179,7 @@ def test_cropped_while_down(decorated):
     data = media.jpeg(96, 64)
     lib = decorated(data)
     lib.stop()
-    write(lib.path(PHOTO), cropped(data))
+    write(lib.path(PHOTO), media.cropped(data))
     lib.start()
     assert_retagged(lib)
     lib.expect_idempotent()
@@ -239,7 +201,7 @@ def test_turned(decorated):
     """The AI sees a turned photo as another picture, though only EXIF was edited."""
     data = media.jpeg(96, 64)
     lib = decorated(data)
-    write(lib.path(PHOTO), with_exif(data, orientation=6))
+    write(lib.path(PHOTO), media.with_exif(data, orientation=6))
     assert_retagged(lib)
 
 
@@ -255,16 +217,16 @@ def test_thumbnail_of_the_backend(decorated):
     lib = decorated(data)
     path, _ = thumbnail(lib)
     Image.open(io.BytesIO(data)).save(path, "JPEG", quality=60)
-    write(lib.path(PHOTO), with_exif(data))
+    write(lib.path(PHOTO), media.with_exif(data))
     assert_retagged(lib)
 
 
 def test_older_schema(decorated):
     data = media.jpeg(96, 64)
     lib = decorated(data, old_schema=True)
-    write(lib.path(PHOTO), with_exif(data))
+    write(lib.path(PHOTO), media.with_exif(data))
     assert_kept(lib)
-    write(lib.path(PHOTO), cropped(data))
+    write(lib.path(PHOTO), media.cropped(data))
     assert_retagged(lib)
 
 
@@ -278,7 +240,7 @@ def test_standalone_database(library):
     with lib.connect() as db:
         db.execute("UPDATE images SET isTagged = 1, isEmbedded = 1, isFavourite = 1")
     key = lib.row(PHOTO)["id"]
-    write(lib.path(PHOTO), cropped(media.jpeg(96, 64)))
+    write(lib.path(PHOTO), media.cropped(media.jpeg(96, 64)))
     lib.expect({PHOTO})
     row = lib.row(PHOTO)
     assert (row["id"], row["isTagged"], row["isEmbedded"], row["isFavourite"]) == (key, 0, 0, 1)
@@ -287,7 +249,7 @@ def test_standalone_database(library):
 def test_not_wanted(decorated):
     data = media.jpeg(96, 64)
     lib = decorated(data, settings={"sync.retag_modified": "no"})
-    write(lib.path(PHOTO), cropped(data))
+    write(lib.path(PHOTO), media.cropped(data))
     assert_kept(lib)
 
 
@@ -298,7 +260,7 @@ def test_not_wanted_taken_up_live(decorated):
     start = len(lib.daemon.lines)
     lib.daemon.process.send_signal(signal.SIGHUP)
     lib.daemon.wait_line("configuration", start=start)
-    write(lib.path(PHOTO), cropped(data))
+    write(lib.path(PHOTO), media.cropped(data))
     assert_kept(lib)
 
 
@@ -328,10 +290,10 @@ def test_triggers_see_what_changed(decorated):
         for column in ("isTagged", "isEmbedded", "isFavourite", "metadata", "path", "folder_id"):
             db.execute(f"CREATE TRIGGER t_{column} AFTER UPDATE OF {column} ON images"
                        f" BEGIN INSERT INTO fired VALUES ('{column}'); END")
-    write(lib.path(PHOTO), with_exif(data))
+    write(lib.path(PHOTO), media.with_exif(data))
     assert_kept(lib)
     assert lib.rows("fired", "what") == [{"what": "metadata"}]
-    write(lib.path(PHOTO), cropped(data))
+    write(lib.path(PHOTO), media.cropped(data))
     assert_retagged(lib)
     assert [row["what"] for row in lib.rows("fired", "what")] == [
         "isEmbedded", "isTagged", "metadata", "metadata"]
@@ -370,7 +332,7 @@ def with_ledger(decorated):
 
 def test_own_write(with_ledger):
     lib = with_ledger
-    write_as_pictopy(lib, cropped(media.jpeg(96, 64)))
+    write_as_pictopy(lib, media.cropped(media.jpeg(96, 64)))
     assert_kept(lib)
     assert lib.counter("own_writes") == 1
     assert [row["path"] for row in ledger(lib)] == [lib.path(OTHER)]
@@ -380,8 +342,8 @@ def test_own_write(with_ledger):
 def test_own_write_counts_once(with_ledger):
     """The same size and time once more, and no entry in the ledger: a user's."""
     lib = with_ledger
-    data = cropped(media.jpeg(96, 64))
-    other = cropped(media.turned(1, 96, 64))
+    data = media.cropped(media.jpeg(96, 64))
+    other = media.cropped(media.turned(1, 96, 64))
     size = max(len(data), len(other))
     data, other = (each + bytes(size - len(each)) for each in (data, other))
     write_as_pictopy(lib, data)
@@ -396,7 +358,7 @@ def test_own_write_counts_once(with_ledger):
 def test_own_write_while_down(with_ledger):
     lib = with_ledger
     lib.stop()
-    write_as_pictopy(lib, cropped(media.jpeg(96, 64)))
+    write_as_pictopy(lib, media.cropped(media.jpeg(96, 64)))
     lib.start()
     assert_kept(lib)
     assert len(ledger(lib)) == 1
@@ -405,7 +367,7 @@ def test_own_write_while_down(with_ledger):
 @pytest.mark.parametrize("announced", [(1, 0), (0, 1), (0, -1)])
 def test_not_what_was_announced(with_ledger, announced):
     lib = with_ledger
-    write_as_pictopy(lib, cropped(media.jpeg(96, 64)), announced=announced)
+    write_as_pictopy(lib, media.cropped(media.jpeg(96, 64)), announced=announced)
     assert_retagged(lib)
     assert len(ledger(lib)) == 2
     assert lib.counter("own_writes") == 0
@@ -413,11 +375,11 @@ def test_not_what_was_announced(with_ledger, announced):
 
 def test_ledger_appears_while_running(decorated):
     lib = decorated()
-    write(lib.path(PHOTO), with_exif(media.jpeg(96, 64)))
+    write(lib.path(PHOTO), media.with_exif(media.jpeg(96, 64)))
     assert_kept(lib)
     with lib.connect() as db:
         db.execute(LEDGER)
-    write_as_pictopy(lib, cropped(media.jpeg(96, 64)))
+    write_as_pictopy(lib, media.cropped(media.jpeg(96, 64)))
     assert_kept(lib)
     assert ledger(lib) == []
 
@@ -430,7 +392,7 @@ def test_ledger_malformed(decorated, table):
     lib = decorated()
     with lib.connect() as db:
         db.execute(table)
-    write(lib.path(PHOTO), cropped(media.jpeg(96, 64)))
+    write(lib.path(PHOTO), media.cropped(media.jpeg(96, 64)))
     assert_retagged(lib)
 
 
@@ -440,7 +402,7 @@ def test_ledger_with_a_trigger(with_ledger):
     with lib.connect() as db:
         db.execute("CREATE TRIGGER t BEFORE DELETE ON self_writes"
                    " BEGIN SELECT RAISE(ABORT, 'no'); END")
-    write_as_pictopy(lib, cropped(media.jpeg(96, 64)))
+    write_as_pictopy(lib, media.cropped(media.jpeg(96, 64)))
     assert_retagged(lib)
     assert len(ledger(lib)) == 2
 

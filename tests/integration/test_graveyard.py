@@ -26,17 +26,7 @@ def begin(library, **arguments):
         lib.photo(name, width=64, height=48)
     subprocess.run(["cp", "-a", lib.path("photos"), lib.path("outside/backup")], check=True)
     lib.start()
-    return lib, {name: decorate(lib, name) for name in START}
-
-
-def decorate(lib, name):
-    """As Library.decorate(), and in a second album."""
-    key = lib.decorate(name)["id"]
-    with lib.connect() as db:
-        album = str(uuid.uuid4())
-        db.execute("INSERT INTO albums (album_id, album_name) VALUES (?, ?)", (album, album))
-        db.execute("INSERT INTO album_images VALUES (?, ?)", (album, key))
-    return lib.identity(name)
+    return lib, {name: lib.decorate(name) for name in START}
 
 
 def backup(name):

@@ -1,42 +1,18 @@
 """Watching at its limits: a full queue, too few watches, too much at once, two paths to one place."""
 
-import contextlib
 import os
-import subprocess
 
 import pytest
 
 import harness
 import media
 from harness import scaled, wait_for
-
-QUEUE = "/proc/sys/fs/inotify/max_queued_events"
+from limits import FewWatches, queue_limit
 
 
 def report(capsys, text):
     with capsys.disabled():
         print(f"\n    {text}")
-
-
-def read_number(path):
-    with open(path, encoding="ascii") as file:
-        return int(file.read())
-
-
-@contextlib.contextmanager
-def queue_limit(value):
-    """The kernel reads it when an inotify descriptor is made (inotify(7)): only for that moment."""
-    before = read_number(QUEUE)
-    try:
-        with open(QUEUE, "w", encoding="ascii") as file:
-            file.write(str(value))
-    except OSError as error:
-        pytest.skip(f"{QUEUE} cannot be set: {error}")
-    try:
-        yield
-    finally:
-        with open(QUEUE, "w", encoding="ascii") as file:
-            file.write(str(before))
 
 
 # ---- a full queue ----
@@ -84,27 +60,6 @@ def test_overflow(library, capsys, stopped):
 
 
 # ---- too few watches ----
-
-class FewWatches:
-    """A user namespace for the daemon, in which the limit of watches can be set at any time."""
-
-    def __init__(self, lib, limit):
-        self.lib = lib
-        lib.launcher = ["unshare", "--user", "--map-root-user", "sh", "-c",
-                        f"echo {limit} >/proc/sys/user/max_inotify_watches && exec \"$@\"", "sh"]
-        self.skip_unless_possible()
-
-    def skip_unless_possible(self):
-        result = subprocess.run(self.lib.launcher + ["true"], capture_output=True, text=True,
-                                check=False)
-        if result.returncode != 0:
-            pytest.skip(f"no user namespace: {result.stderr.strip()}")
-
-    def set(self, limit):
-        pid = str(self.lib.daemon.process.pid)
-        subprocess.run(["nsenter", "--target", pid, "--user", "--preserve-credentials", "sh", "-c",
-                        f"echo {limit} >/proc/sys/user/max_inotify_watches"], check=True)
-
 
 def tree_of(lib, directories):
     names = []
