@@ -10,6 +10,8 @@ char *path_join(const char *dir, const char *name);
 char *path_parent(const char *path);
 const char *path_name(const char *path);      /* the part behind the last slash */
 const char *path_extension(const char *name); /* behind the last dot; "" when there is none */
+/* How many components at their ends two absolute paths have in common: 1 = the same name. */
+size_t path_common_tail(const char *a, const char *b);
 /* Is path below dir (not dir itself)? A prefix ends at a slash: /a/Trip2 is not below /a/Trip. */
 bool path_is_below(const char *path, const char *dir);
 bool path_is_utf8(const char *bytes); /* well-formed UTF-8, no surrogates */

@@ -59,6 +59,19 @@ const char *path_extension(const char *name)
     return dot ? dot + 1 : base + strlen(base);
 }
 
+/* path_common_tail() - how many components at their ends two absolute paths have in common */
+size_t path_common_tail(const char *a, const char *b)
+{
+    size_t na = strlen(a), nb = strlen(b), count = 0;
+
+    while (na > 0 && nb > 0 && a[na - 1] == b[nb - 1]) {
+        na--;
+        nb--;
+        count += a[na] == '/';
+    }
+    return count;
+}
+
 /* path_is_below() - is path inside dir, at any depth? Both normalized; dir itself is not. */
 bool path_is_below(const char *path, const char *dir)
 {

@@ -65,6 +65,17 @@ static void test_is_below(void **state UNUSED)
     assert_false(path_is_below("/a", "/a/Trip"));
 }
 
+static void test_common_tail(void **state UNUSED)
+{
+    assert_int_equal(path_common_tail("/r/a.jpg", "/s/a.jpg"), 1);
+    assert_int_equal(path_common_tail("/r/d/a.jpg", "/s/d/a.jpg"), 2);
+    assert_int_equal(path_common_tail("/r/d/a.jpg", "/r/d/a.jpg"), 3);
+    assert_int_equal(path_common_tail("/r/xd/a.jpg", "/r/d/a.jpg"), 1);
+    assert_int_equal(path_common_tail("/r/xa.jpg", "/r/a.jpg"), 0);
+    assert_int_equal(path_common_tail("/d/a.jpg", "/r/d/a.jpg"), 2);
+    assert_int_equal(path_common_tail("", "/a"), 0);
+}
+
 static void test_normalize(void **state UNUSED)
 {
     static const struct {
@@ -179,11 +190,11 @@ static void test_globs(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_join),      cmocka_unit_test(test_parent_and_name),
-        cmocka_unit_test(test_extension), cmocka_unit_test(test_is_below),
-        cmocka_unit_test(test_normalize), cmocka_unit_test(test_range),
-        cmocka_unit_test(test_utf8),      cmocka_unit_test(test_escape),
-        cmocka_unit_test(test_globs),
+        cmocka_unit_test(test_join),        cmocka_unit_test(test_parent_and_name),
+        cmocka_unit_test(test_extension),   cmocka_unit_test(test_is_below),
+        cmocka_unit_test(test_common_tail), cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_range),       cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_escape),      cmocka_unit_test(test_globs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
