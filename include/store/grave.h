@@ -266,7 +266,7 @@ int grave_read_rows(GraveRead *read, Grave **graves, size_t n, int *ret_code);
 /* graveyard-match.c */
 typedef struct GraveMatch {
     int64_t number; /* 0 = none */
-    int rank;       /* the higher the better */
+    size_t rank;    /* the higher the better */
     bool same_path;
     char id[256];
 } GraveMatch;

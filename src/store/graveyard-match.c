@@ -3,9 +3,10 @@
  *
  * One of the same size and content; or one whose content was not known when it was buried, if it
  * stood at the same path with the same size and modification time. Of several the one at the same
- * path comes first, then one of the same name, then the latest. While a row of the same content is
- * still there, a new file elsewhere is a copy of that one, and a new row: only a file at the very
- * path of the buried one is that one.
+ * path comes first, then the one whose path ends alike (the name, then the directory, and so on:
+ * trees come back elsewhere), then the latest. While a row of the same content is still there, a
+ * new file elsewhere is a copy of that one, and a new row: only a file at the very path of the
+ * buried one is that one.
  */
 
 #include <string.h>
@@ -33,39 +34,35 @@ static int is_alive(Writer *w, SchemaTable table, const char *id, bool *ret)
     return r;
 }
 
-static int rank_of(const char *path, const char *new_path)
-{
-    if (strcmp(path, new_path) == 0)
-        return 2;
-    return strcmp(path_name(path), path_name(new_path)) == 0 ? 1 : 0;
-}
-
-/* Keeps the row in hand when it is better than the one kept; they come latest first. */
+/* Keeps the row in hand when it is better than the one kept; of equal ones the latest comes first.
+ */
 static int consider(Writer *w, SchemaTable table, sqlite3_stmt *s, const char *new_path,
                     GraveMatch *best)
 {
     char buffer[UUID_TEXT_SIZE];
     const char *id = row_id_column(s, 1, buffer), *path = statement_text(s, 2);
     int64_t number = sqlite3_column_int64(s, 0);
+    size_t rank;
     bool alive;
-    int rank, r;
+    int r;
 
     if (!id || !path || strlen(id) >= sizeof(best->id) || number == w->store->grave_refused)
         return 0;
-    rank = rank_of(path, new_path);
+    rank = path_common_tail(path, new_path);
     if (best->number != 0 && rank <= best->rank)
         return 0;
     r = is_alive(w, table, id, &alive);
     if (r || alive)
         return r;
-    *best = (GraveMatch){.number = number, .rank = rank, .same_path = rank == 2};
+    *best = (GraveMatch){.number = number, .rank = rank, .same_path = strcmp(path, new_path) == 0};
     (void)stpcpy(best->id, id);
     return 0;
 }
 
+/* ?5: the path, ?6: a slash and the name. However many equal ones there are, these are seen. */
 #define CANDIDATE_SQL(where)                                                                       \
     "SELECT number, id, path FROM graves WHERE " where " AND kind = ?1 AND buried_at > ?2"         \
-    " ORDER BY number DESC LIMIT " CANDIDATES
+    " ORDER BY path = ?5 DESC, substr(path, -length(?6)) = ?6 DESC, number DESC LIMIT " CANDIDATES
 
 static int find_in(Writer *w, sqlite3_stmt *s, SchemaTable table, const char *new_path,
                    GraveMatch *best)
@@ -76,6 +73,8 @@ static int find_in(Writer *w, sqlite3_stmt *s, SchemaTable table, const char *ne
 
     (void)sqlite3_bind_int64(s, 1, table);
     (void)sqlite3_bind_int64(s, 2, oldest_allowed(w->store));
+    statement_bind_text(s, 5, new_path);
+    statement_bind_text(s, 6, path_name(new_path) - 1);
     while (!r && (code = sqlite3_step(s)) == SQLITE_ROW)
         r = consider(w, table, s, new_path, best);
     (void)state_check(state, code);
@@ -106,13 +105,12 @@ static int find_by_stamp(Writer *w, SchemaTable table, const StoreOp *op, const 
 
     if (op->stamp.ino == 0 ||
         !state_check(state, database_prepare(&state->database,
-                                             CANDIDATE_SQL("path = ?3 AND fingerprint IS NULL"
-                                                           " AND size = ?4 AND mtime_ns = ?5"),
+                                             CANDIDATE_SQL("path = ?5 AND fingerprint IS NULL"
+                                                           " AND size = ?3 AND mtime_ns = ?4"),
                                              &s)))
         return 0;
-    statement_bind_text(s, 3, path);
-    (void)sqlite3_bind_int64(s, 4, (sqlite3_int64)op->stamp.size);
-    (void)sqlite3_bind_int64(s, 5, op->stamp.mtime_ns);
+    (void)sqlite3_bind_int64(s, 3, (sqlite3_int64)op->stamp.size);
+    (void)sqlite3_bind_int64(s, 4, op->stamp.mtime_ns);
     return find_in(w, s, table, path, best);
 }
 
