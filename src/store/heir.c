@@ -8,10 +8,14 @@
  *
  * A copy is an heir when its size and content fingerprint are the same, its row is younger than the
  * original's and its thumbnail was made within a day, and the user has put nothing on it. So a copy
- * that was made long ago, or is a favourite of its own, stays what it is. Of several the one with
- * the same base name is taken, then the one whose path is nearest; each can be taken once, for it
- * is gone then. Its file is looked at once more: when several equal photos go at once, or the copy
- * has just been renamed, its row is still to follow.
+ * that was made long ago, or is a favourite of its own, stays what it is. Each can be taken once,
+ * for it is gone then. Its file is looked at once more: when several equal photos go at once, or
+ * the copy has just been renamed, its row is still to follow.
+ *
+ * Of several the one is taken whose path ends as the original's does: the same name, then the same
+ * directory, and so on, since trees move as they are. Of those that end alike it is the one whose
+ * path begins most alike. However many photos are equal, the search is bounded; it begins with the
+ * youngest of those that end alike, since others of them may be about to go, too.
  */
 
 #include <stdlib.h>
@@ -24,7 +28,8 @@
 #include "util/path.h"
 
 #define FRESH_SECONDS (24 * 3600)
-#define HEIRS_MAX     16 /* twins that are looked at */
+#define TWINS_MAX     256 /* rows that are looked at, */
+#define FILES_MAX     16  /* and of these, files: their disk may be slow */
 
 static const char *const table_names[] = {[SCHEMA_IMAGES] = "images", [SCHEMA_VIDEOS] = "videos"};
 
@@ -82,11 +87,6 @@ static int is_users(Writer *w, const WriteRow *row, bool *ret)
     return r;
 }
 
-#define YOUNGER_SQL(table)                                                                         \
-    "SELECT 1 FROM " table " AS a, " table " AS b WHERE a.id = ?1 AND b.id = ?2"                   \
-    " AND a.rowid > b.rowid"
-static const char *const younger_sql[] = SCHEMA_BOTH(YOUNGER_SQL);
-
 /* When the content of a row's file was read, by its thumbnail. False: that is not to be had. */
 static bool read_at(const WriteRow *row, struct timespec *ret)
 {
@@ -127,31 +127,97 @@ static bool is_there(const Writer *w, const WriteRow *row)
            (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == file.stamp.mtime_ns;
 }
 
-static int is_heir(Writer *w, const WriteRow *row, const WriteRow *dying, bool *ret)
+static int is_heir(Writer *w, const WriteRow *row, const WriteRow *dying, size_t *n_files,
+                   bool *ret)
 {
-    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
     bool users = false;
-    int r;
+    int r = 0;
 
     *ret = false;
-    if (!row->id || strcmp(row->path, dying->path) == 0 || !is_fresh(row, dying))
+    if (!row->id || !is_fresh(row, dying))
         return 0;
-    r = write_query(w, &s, younger_sql[row->table], "ss", row->id, dying->id);
-    if (r || !s)
-        return r;
     r = is_users(w, row, &users);
-    *ret = !r && !users && is_there(w, row);
+    if (r || users)
+        return r;
+    (*n_files)++;
+    *ret = is_there(w, row);
+    return 0;
+}
+
+/* ---- the twins, in the order in which they come into question ---- */
+
+typedef struct Twin {
+    const char *id; /* borrowed */
+    int64_t age;    /* the rowid: the higher the younger */
+    size_t tail;    /* components at the end of its path that are the original's */
+} Twin;
+
+static int twin_compare(const void *a, const void *b)
+{
+    const Twin *x = a, *y = b;
+
+    if (x->tail != y->tail)
+        return x->tail < y->tail ? 1 : -1;
+    return (x->age < y->age) - (x->age > y->age);
+}
+
+#define TWIN_SQL(table) "SELECT rowid, path FROM " table " WHERE id = ?1"
+static const char *const twin_sql[] = SCHEMA_BOTH(TWIN_SQL);
+
+/* Fills a twin in; its age is 0 when there is no such row (any more). */
+static int twin_read(Writer *w, const WriteRow *dying, const char *id, Twin *ret_twin)
+{
+    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+    int r = write_query(w, &s, twin_sql[dying->table], "s", id);
+    const char *path = !r && s ? statement_text(s, 1) : NULL;
+
+    *ret_twin = (Twin){.id = id};
+    if (path) {
+        ret_twin->age = sqlite3_column_int64(s, 0);
+        ret_twin->tail = path_common_tail(path, dying->path);
+    }
     return r;
 }
 
-/* How near two paths are: the same base name counts most, then what they begin with alike. */
-static size_t nearness(const char *a, const char *b)
+static size_t index_of(const StringList *ids, const char *id)
+{
+    size_t i = 0;
+
+    while (i < ids->count && strcmp(ids->items[i], id) != 0)
+        i++;
+    return i;
+}
+
+/* Those that are younger, best first. Each original begins at its own id, so that many of them look
+ * at others each. */
+static int read_twins(Writer *w, const WriteRow *dying, const StringList *ids, Twin *twins,
+                      size_t *ret_count)
+{
+    size_t own = index_of(ids, dying->id), count = 0;
+    Twin self;
+    int r = twin_read(w, dying, dying->id, &self);
+
+    for (size_t i = 1; i <= ids->count && i <= TWINS_MAX && !r; i++) {
+        const char *id = ids->items[(own + i) % ids->count];
+
+        if (strcmp(id, dying->id) == 0)
+            continue;
+        r = twin_read(w, dying, id, &twins[count]);
+        count += !r && twins[count].age > self.age;
+    }
+    qsort(twins, count, sizeof(*twins), twin_compare);
+    *ret_count = count;
+    return r;
+}
+
+/* How many bytes two paths begin with alike. */
+static size_t common_head(const char *a, const char *b)
 {
     size_t alike = 0;
 
     while (a[alike] && a[alike] == b[alike])
         alike++;
-    return alike + (strcmp(path_name(a), path_name(b)) == 0 ? SIZE_MAX / 2 : 0);
+    return alike;
 }
 
 static void row_swap(WriteRow *a, WriteRow *b)
@@ -162,27 +228,28 @@ static void row_swap(WriteRow *a, WriteRow *b)
     *b = other;
 }
 
-static int find_heir(Writer *w, const WriteRow *dying, const StringList *twins, WriteRow *ret_heir)
+static int find_heir(Writer *w, const WriteRow *dying, const StringList *ids, WriteRow *ret_heir)
 {
-    size_t best = 0;
+    Twin twins[TWINS_MAX];
+    size_t n_twins, n_files = 0, tail = 0;
+    int r = read_twins(w, dying, ids, twins, &n_twins);
 
-    for (size_t i = 0; i < twins->count && i < HEIRS_MAX; i++) {
+    for (size_t i = 0; i < n_twins && !r && n_files < FILES_MAX; i++) {
         CLEANUP(write_row_done) WriteRow row = {0};
         bool heir = false;
-        int r = 0;
 
-        if (strcmp(twins->items[i], dying->id) != 0)
-            r = write_find_id(w, schema_kind(dying->table), twins->items[i], &row);
-        if (!r && row.id)
-            r = is_heir(w, &row, dying, &heir);
-        if (r)
-            return r;
-        if (!heir || (ret_heir->id && nearness(row.path, dying->path) <= best))
+        if (ret_heir->id && twins[i].tail < tail)
+            break; /* they end less alike */
+        r = write_find_id(w, schema_kind(dying->table), twins[i].id, &row);
+        if (!r)
+            r = is_heir(w, &row, dying, &n_files, &heir);
+        if (!heir || (ret_heir->id && common_head(row.path, dying->path) <=
+                                          common_head(ret_heir->path, dying->path)))
             continue;
-        best = nearness(row.path, dying->path);
+        tail = twins[i].tail;
         row_swap(ret_heir, &row);
     }
-    return 0;
+    return r;
 }
 
 /* ---- taking the place ---- */
