@@ -527,17 +527,24 @@ static void release(Engine *engine, List *held, bool patient)
     }
 }
 
+/* Is every new file read, its row committed, and looked at again if events have come meanwhile? */
+static bool is_all_written(const Engine *engine)
+{
+    return engine->media_total == 0 && !engine->writing && list_is_empty(&engine->writes);
+}
+
 /*
  * Rows whose files are gone, once the guard agrees (sync/guard.c).
  *
- * New files are read first: one of them may be the heir of what is going (store/heir.c).
+ * New files come first: one of them may be the heir of what is going (store/heir.c), which is known
+ * only behind its commit, and whose times may have been set after it was read.
  */
 static void release_removals(Engine *engine, bool all_seen)
 {
     Pending *pending = &engine->pending;
     uint64_t now = clock_now();
 
-    all_seen = all_seen && engine->media_total == 0;
+    all_seen = all_seen && is_all_written(engine);
     if (list_is_empty(&pending->held) ||
         (!all_seen &&
          now < CONTAINER_OF(list_first(&pending->held), Change, link)->due + ENGINE_HOLD_MAX))
