@@ -66,6 +66,26 @@ WriteRun *write_find_move(const Writer *w, const char *id, bool *ret_failed)
     return NULL;
 }
 
+/*
+ * write_find_added() - a row that this transaction has added: what is known of its file is not in
+ * the state database yet
+ * @like: only one of the same content; NULL: any
+ */
+const WriteRun *write_find_added(const Writer *w, const StoreOp *like)
+{
+    for (size_t i = 0; i < w->n_runs; i++) {
+        const WriteRun *run = &w->runs[i];
+        const StoreOp *op = run->op;
+
+        if (op->kind == STORE_OP_MEDIA_ADD && !run->published &&
+            run->result == STORE_OP_RESULT_DONE &&
+            (!like || (op->media == like->media && op->has_fingerprint && like->has_fingerprint &&
+                       op->fingerprint == like->fingerprint && op->stamp.size == like->stamp.size)))
+            return run;
+    }
+    return NULL;
+}
+
 /* write_join_unit() - run is done next, and undone with the others of this unit */
 int write_join_unit(Writer *w, WriteRun *run)
 {
@@ -342,13 +362,17 @@ static int transaction_commit(Writer *w)
     return 0;
 }
 
-/* Must what is done be committed before this operation? A folder's move has a transaction that is
- * as long as can be to itself. */
+/*
+ * Must what is done be committed before this operation? A folder's move has a transaction that is
+ * as long as can be to itself. A row that goes may have its heir among those that were just added.
+ */
 static bool transaction_is_full(const Writer *w, const WriteRun *run)
 {
-    bool is_move = run->op->kind == STORE_OP_FOLDER_MOVE;
+    StoreOpKind kind = run->op->kind;
+    bool removes = kind == STORE_OP_MEDIA_REMOVE || kind == STORE_OP_FOLDER_REMOVE;
 
-    return w->open && (is_move || write_time_is_up(w, WRITE_US) || write_graves_are_full(w));
+    return w->open && (kind == STORE_OP_FOLDER_MOVE || (removes && write_find_added(w, NULL)) ||
+                       write_time_is_up(w, WRITE_US) || write_graves_are_full(w));
 }
 
 /* Runs operations from *at on until the transaction is full; *at is where to go on. */
