@@ -268,6 +268,7 @@ typedef struct GraveMatch {
     int64_t number; /* 0 = none */
     size_t rank;    /* the higher the better */
     bool same_path;
+    bool same_time; /* of modification */
     char id[256];
 } GraveMatch;
 

@@ -135,7 +135,7 @@ int write_run_set(char **field, const char *text); /* a copy, or NULL; 0 or -ENO
 /* The move of this row that is still to come in this call; NULL = none. *ret_failed: there was one
  * and it failed. */
 WriteRun *write_find_move(const Writer *w, const char *id, bool *ret_failed);
-const WriteRun *write_find_added(const Writer *w, const StoreOp *like);
+const WriteRun *write_find_added(const Writer *w, const StoreOp *like, bool same_time);
 int write_join_unit(Writer *w, WriteRun *run); /* run is done next, in the same savepoint */
 
 /* ---- write-files.c: around the transactions ---- */

@@ -66,21 +66,27 @@ WriteRun *write_find_move(const Writer *w, const char *id, bool *ret_failed)
     return NULL;
 }
 
+static bool is_like(const StoreOp *a, const StoreOp *b, bool same_time)
+{
+    return a->media == b->media && a->has_fingerprint && b->has_fingerprint &&
+           a->fingerprint == b->fingerprint && a->stamp.size == b->stamp.size &&
+           (!same_time || a->stamp.mtime_ns == b->stamp.mtime_ns);
+}
+
 /*
  * write_find_added() - a row that this transaction has added: what is known of its file is not in
  * the state database yet
  * @like: only one of the same content; NULL: any
+ * @same_time: and of the same modification time
  */
-const WriteRun *write_find_added(const Writer *w, const StoreOp *like)
+const WriteRun *write_find_added(const Writer *w, const StoreOp *like, bool same_time)
 {
     for (size_t i = 0; i < w->n_runs; i++) {
         const WriteRun *run = &w->runs[i];
         const StoreOp *op = run->op;
 
         if (op->kind == STORE_OP_MEDIA_ADD && !run->published &&
-            run->result == STORE_OP_RESULT_DONE &&
-            (!like || (op->media == like->media && op->has_fingerprint && like->has_fingerprint &&
-                       op->fingerprint == like->fingerprint && op->stamp.size == like->stamp.size)))
+            run->result == STORE_OP_RESULT_DONE && (!like || is_like(op, like, same_time)))
             return run;
     }
     return NULL;
@@ -371,8 +377,9 @@ static bool transaction_is_full(const Writer *w, const WriteRun *run)
     StoreOpKind kind = run->op->kind;
     bool removes = kind == STORE_OP_MEDIA_REMOVE || kind == STORE_OP_FOLDER_REMOVE;
 
-    return w->open && (kind == STORE_OP_FOLDER_MOVE || (removes && write_find_added(w, NULL)) ||
-                       write_time_is_up(w, WRITE_US) || write_graves_are_full(w));
+    return w->open &&
+           (kind == STORE_OP_FOLDER_MOVE || (removes && write_find_added(w, NULL, false)) ||
+            write_time_is_up(w, WRITE_US) || write_graves_are_full(w));
 }
 
 /* Runs operations from *at on until the transaction is full; *at is where to go on. */

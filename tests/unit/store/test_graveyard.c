@@ -183,6 +183,47 @@ static void test_copies(void **state)
     free(id);
 }
 
+/* While a twin is there, only what has the very time of the one that went is no copy. */
+static void test_same_time(void **state)
+{
+    static const struct {
+        const char *path;
+        int64_t mtime_ns;
+        bool back;
+    } cases[] = {
+        {"/r/x/1.jpg", 5000000007, false}, {"/r/x/2.jpg", 3000000000, true}, /* a tar's */
+        {"/r/x/3.jpg", 3000000000, false}, /* as the twin that has just come back */
+        {"/r/x/4.jpg", 4000000007, true},  {"/r/x/5.jpg", 4000000007, false},
+    };
+    Fixture *f = *state;
+    char *twin = add(f, "/r/twin.jpg", FINGERPRINT), *ids[2];
+
+    for (int i = 0; i < 2; i++) {
+        StoreOp op = add_op(i == 0 ? "/r/a.jpg" : "/r/b.jpg", FINGERPRINT);
+
+        op.stamp.mtime_ns = i == 0 ? 3000000007 : 4000000007;
+        fixture_write(f, &op, 1);
+        ids[i] = strdup(op.id);
+        store_op_done(&op);
+    }
+    fixture_exec(f, "UPDATE images SET isFavourite = 1");
+    for (int i = 0; i < 2; i++)
+        remove_photo(f, ids[i]);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        StoreOp op = add_op(cases[i].path, FINGERPRINT);
+
+        op.stamp.mtime_ns = cases[i].mtime_ns;
+        fixture_write(f, &op, 1);
+        assert_int_equal(op.restored, cases[i].back);
+        if (cases[i].back)
+            assert_string_equal(op.id, ids[cases[i].mtime_ns == 4000000007]);
+        store_op_done(&op);
+    }
+    free(twin);
+    free(ids[0]);
+    free(ids[1]);
+}
+
 static void test_other_content(void **state)
 {
     Fixture *f = *state;
@@ -646,6 +687,7 @@ int main(void)
         T(test_overwritten_folder),
         T(test_best),
         T(test_copies),
+        T(test_same_time),
         T(test_other_content),
         T(test_without_fingerprint),
         T(test_race),
