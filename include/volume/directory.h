@@ -39,4 +39,6 @@ uint64_t directory_volume(int fd, bool *ret_pseudo);
  * when it cannot be told. */
 bool directory_is_remote(int fd);
 int64_t directory_mtime(const struct stat *st);
+/* When it was made, ns since 1970; 0 where the file system does not tell. */
+int64_t directory_born(int fd);
 FileStamp directory_stamp(const struct stat *st);

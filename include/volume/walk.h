@@ -29,6 +29,7 @@ typedef struct Listing {
     int error;       /* positive errno: it could not be opened or listed to the end */
     uint64_t dev, ino;
     uint64_t volume; /* of what file system, and what part of it, it is */
+    int64_t born;    /* when it was made, ns since 1970; 0: not known, or names_only */
     int64_t mtime;
     ListedFile *files; /* photos and videos, by name (memcmp) */
     size_t n_files, files_capacity;

@@ -73,6 +73,22 @@ FileStamp directory_stamp(const struct stat *st)
     };
 }
 
+/*
+ * directory_born() - when a directory was made (statx(2), STATX_BTIME)
+ *
+ * Inode numbers are used again, often at once; the two together are not. Servers are not asked for
+ * it: what they have told already is enough.
+ */
+int64_t directory_born(int fd)
+{
+    struct statx st;
+
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BTIME, &st) < 0 ||
+        !(st.stx_mask & STATX_BTIME))
+        return 0;
+    return st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec;
+}
+
 static int64_t change_time(const struct stat *st)
 {
     return (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;

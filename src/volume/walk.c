@@ -317,6 +317,7 @@ static void visit(Walk *walk, int fd, const char *name, uint64_t parent, uint64_
         return;
     }
     listing->names_only = walk->names_only;
+    listing->born = walk->names_only ? 0 : directory_born(fd);
     if (parent == 0)
         find_real_start(walk, listing, fd);
     listing->volume ^= walk->part;
