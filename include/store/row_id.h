@@ -18,6 +18,7 @@ typedef struct RowId {
 } RowId;
 
 void row_id_parse(RowId *ret_id, const char *text, size_t size);
+void row_id_format(const uint8_t bytes[ROW_ID_UUID_SIZE], char text[UUID_TEXT_SIZE]);
 /* Borrowed until the statement is released; the RowId must stay, too. */
 void row_id_bind(sqlite3_stmt *statement, int index, const RowId *id);
 /* The id in a column as text; NULL when it holds none. Borrowed: buffer's, or the statement's. */

@@ -77,13 +77,18 @@ typedef struct StateFolder {
     int64_t number;  /* 0: not known */
     bool has_volume; /* the file system that it was last listed on: */
     uint64_t volume;
+    uint64_t ino; /* of its directory there; 0: not known */
+    int64_t born; /* when that was made, ns since 1970; 0: not known */
 } StateFolder;
 
 void state_read_folder(State *state, const char *id, StateFolder *ret_folder);
 /* Appends the next limit files of a folder; false when there are no more. 0 or -ENOMEM. */
 int state_read_known(State *state, const StateFolder *folder, size_t limit, StateKnownList *list,
                      bool *ret_more);
-void state_write_volume(State *state, const char *id, uint64_t volume);
+/* Notes its directory: has_volume and what follows it. */
+void state_write_folder(State *state, const char *id, const StateFolder *folder);
+/* Appends the ids of folders whose directory was this one: its birth is not another one. */
+int state_read_directory(State *state, const StateFolder *folder, StringList *ids); /* or -ENOMEM */
 void state_forget_folder(State *state, const char *id); /* and the files in it */
 
 /* Announced thumbnails: files to be removed unless a row names them. */

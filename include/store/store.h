@@ -124,7 +124,9 @@ typedef struct StoreDirectory {
     char *folder_id; /* NULL: no row in folders */
     int64_t folder_mtime;
     bool has_volume;
-    uint64_t volume;     /* the file system that the folder was last listed on (state database) */
+    uint64_t volume;     /* the file system that the folder was last listed on (state database), */
+    uint64_t ino;        /* its directory's inode there, 0: not known, */
+    int64_t born;        /* and when that was made, ns since 1970, 0: not known */
     StoreEntry *entries; /* media directly in the directory, by name (memcmp) */
     size_t n_entries;
     char **children; /* names of subdirectories with a folder row or media rows below, by name */
@@ -145,6 +147,29 @@ void store_read_end(Store *store);
  * path order within one transaction are read in one go, several times as fast as in any other. */
 int store_read_directory(Store *store, const char *path, StoreDirectory *ret_directory);
 void store_directory_done(StoreDirectory *directory);
+
+/* ---- directories that were moved while nobody looked ---- */
+
+/* A file below a folder, as its row knows it. */
+typedef struct StoreSample {
+    char *below; /* its path from there on */
+    FileStamp stamp;
+} StoreSample;
+
+#define STORE_SAMPLES_MAX 12
+
+/* The folder's row that a directory belongs to by its file system and inode. */
+typedef struct StoreOrigin {
+    char *path;   /* where it stands; NULL: there is none */
+    bool is_born; /* the directory is as old as the row knows, too */
+    StoreSample samples[STORE_SAMPLES_MAX];
+    size_t n_samples;
+    bool has_media; /* rows of photos or videos stand below it */
+} StoreOrigin;
+
+int store_read_origin(Store *store, const char *path, uint64_t volume, uint64_t ino, int64_t born,
+                      StoreOrigin *ret_origin);
+void store_origin_done(StoreOrigin *origin);
 
 /* ---- single rows ---- */
 
@@ -181,8 +206,9 @@ int store_count_media(Store *store, const char *path, uint64_t *count);
 /* ---- writing ---- */
 
 typedef enum StoreOpKind {
-    STORE_OP_FOLDER_ENSURE, /* path, mtime, volume: insert the row (and its missing parents, up to a
-                               registered root) or update its mtime; new rows are 'completed' */
+    STORE_OP_FOLDER_ENSURE, /* path, mtime, volume, …: insert the row (and its missing parents, up
+                               to a registered root) or update its mtime; new rows are 'completed'
+                             */
     STORE_OP_FOLDER_MOVE,   /* path → new_path: ids stay, every row below changes its path */
     STORE_OP_FOLDER_REMOVE, /* path: the folder row and everything below, with thumbnails */
     STORE_OP_MEDIA_ADD,     /* path, kind, metadata, …, thumbnail: insert; where a row has come to
@@ -198,8 +224,8 @@ typedef enum StoreOpKind {
     STORE_OP_MEDIA_REMOVE,  /* id, kind: the row with all that hangs on it, and its thumbnail */
     STORE_OP_MEDIA_RESTORE, /* path: the row there, on which the user has put nothing, gives way to
                                the one that was deleted there, or whose file had its content */
-    STORE_OP_STAMP,         /* id and folder_id of the row, stamp, fingerprint: state database only
-                             */
+    STORE_OP_STAMP,         /* id and folder_id of the row, stamp, fingerprint; or folder_id and
+                               volume, …: state database only */
     STORE_OP_PROBLEM,       /* path, stamp, metadata = reason: state database only */
     STORE_OP_PROBLEM_CLEAR, /* path (and all below it): state database only */
 } StoreOpKind;
@@ -234,7 +260,9 @@ struct StoreOp {
     bool retag;    /* _UPDATE: another content: the AI looks again, unless the thumbnail stays */
     int64_t mtime; /* of a folder, seconds */
     bool has_volume;
-    uint64_t volume; /* of a folder: the file system it is on */
+    uint64_t volume; /* of a folder: the file system it is on, */
+    uint64_t ino;    /* the inode of its directory there, */
+    int64_t born;    /* and when that was made, ns since 1970; 0: not known */
 
     StoreOpResult result;
     bool inserted;    /* _ADD and _ENSURE: a new row was made */

@@ -295,6 +295,8 @@ static int read_folder(DirectoryReader *reader)
     state_read_folder(&store->state, directory->folder_id, &folder);
     directory->has_volume = folder.has_volume;
     directory->volume = folder.volume;
+    directory->ino = folder.ino;
+    directory->born = folder.born;
     return read_known(reader, &folder);
 }
 

@@ -61,7 +61,8 @@ void row_id_bind(sqlite3_stmt *statement, int index, const RowId *id)
         (void)sqlite3_bind_text64(statement, index, id->text, id->size, SQLITE_STATIC, SQLITE_UTF8);
 }
 
-static void format_uuid(const uint8_t bytes[ROW_ID_UUID_SIZE], char text[UUID_TEXT_SIZE])
+/* row_id_format() - a UUID as PictoPy writes it */
+void row_id_format(const uint8_t bytes[ROW_ID_UUID_SIZE], char text[UUID_TEXT_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
     size_t n = 0;
@@ -86,6 +87,6 @@ const char *row_id_column(sqlite3_stmt *statement, int column, char buffer[UUID_
     bytes = sqlite3_column_blob(statement, column);
     if (type != SQLITE_BLOB || sqlite3_column_bytes(statement, column) != ROW_ID_UUID_SIZE)
         return NULL;
-    format_uuid(bytes, buffer);
+    row_id_format(bytes, buffer);
     return buffer;
 }

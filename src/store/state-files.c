@@ -3,7 +3,8 @@
  *
  * Folders have a number each, given when the first of their files is written: a scan writes them in
  * path order, so files are kept folder by folder as they are read, and one directory's are next to
- * one another. A renamed directory keeps its row's id, and so all that is kept below it.
+ * one another. A renamed directory keeps its row's id, and so all that is kept below it; the
+ * directory itself is known by its file system, inode and birth (store/origin.c).
  *
  * SQLite has signed integers only: dev, ino, size, fingerprints and volumes are stored with the
  * same 64 bits. Ids whose rows are gone (the backend deleted them) may be left behind; every reader
@@ -19,6 +20,22 @@
 static void parse_id(RowId *ret_id, const char *id)
 {
     row_id_parse(ret_id, id, id ? strlen(id) : 0);
+}
+
+/* Appends the ids in the first column; what cannot be read is unknown. 0 or -ENOMEM */
+static int collect_ids(State *state, sqlite3_stmt *s, StringList *ids)
+{
+    char buffer[UUID_TEXT_SIZE];
+    int code;
+
+    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *id = row_id_column(s, 0, buffer);
+
+        if (id && string_list_add(ids, id))
+            return -ENOMEM;
+    }
+    (void)state_check(state, code);
+    return 0;
 }
 
 /* ---- folders ---- */
@@ -46,8 +63,12 @@ static int64_t remembered_number(const State *state, const RowId *id)
 void state_read_folder(State *state, const char *id, StateFolder *ret_folder)
 {
     CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
-    int code =
-        database_prepare(&state->database, "SELECT number, volume FROM folders WHERE id = ?1", &s);
+    /* Who only reads may meet a database from before there were the others. */
+    int code = database_prepare(&state->database,
+                                state->read_only
+                                    ? "SELECT number, volume FROM folders WHERE id = ?1"
+                                    : "SELECT number, volume, ino, born FROM folders WHERE id = ?1",
+                                &s);
     RowId key;
 
     *ret_folder = (StateFolder){0};
@@ -61,6 +82,10 @@ void state_read_folder(State *state, const char *id, StateFolder *ret_folder)
     ret_folder->number = sqlite3_column_int64(s, 0);
     ret_folder->has_volume = sqlite3_column_type(s, 1) == SQLITE_INTEGER;
     ret_folder->volume = (uint64_t)sqlite3_column_int64(s, 1);
+    if (state->read_only)
+        return;
+    ret_folder->ino = (uint64_t)sqlite3_column_int64(s, 2);
+    ret_folder->born = sqlite3_column_int64(s, 3);
 }
 
 /* The folder's number, given to it if need be; 0 when the database fails. */
@@ -94,21 +119,43 @@ static int64_t number_of(State *state, const char *id)
     return number;
 }
 
-/* state_write_volume() - notes the file system that the folder is on */
-void state_write_volume(State *state, const char *id, uint64_t volume)
+/* state_write_folder() - notes the directory of a folder, and the file system that it is on */
+void state_write_folder(State *state, const char *id, const StateFolder *folder)
 {
     CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
     int64_t number = number_of(state, id);
     int code = database_prepare(&state->database,
-                                "UPDATE folders SET volume = ?2 WHERE number = ?1"
-                                " AND volume IS NOT ?2",
+                                "UPDATE folders SET volume = ?2, ino = ?3, born = ?4"
+                                " WHERE number = ?1 AND (volume IS NOT ?2 OR ino IS NOT ?3"
+                                " OR born IS NOT ?4)",
                                 &s);
 
     if (!state_check(state, code))
         return;
     (void)sqlite3_bind_int64(s, 1, number);
-    (void)sqlite3_bind_int64(s, 2, (sqlite3_int64)volume);
+    (void)sqlite3_bind_int64(s, 2, (sqlite3_int64)folder->volume);
+    if (folder->ino != 0)
+        (void)sqlite3_bind_int64(s, 3, (sqlite3_int64)folder->ino);
+    if (folder->born != 0)
+        (void)sqlite3_bind_int64(s, 4, folder->born);
     (void)state_check(state, statement_run(s));
+}
+
+/* state_read_directory() - appends the ids of the folders whose directory was this one */
+int state_read_directory(State *state, const StateFolder *folder, StringList *ids)
+{
+    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+    int code = database_prepare(&state->database,
+                                "SELECT id FROM folders WHERE ino = ?1 AND volume = ?2"
+                                " AND (born = ?3 OR born IS NULL OR ?3 = 0)",
+                                &s);
+
+    if (!state_check(state, code))
+        return 0;
+    (void)sqlite3_bind_int64(s, 1, (sqlite3_int64)folder->ino);
+    (void)sqlite3_bind_int64(s, 2, (sqlite3_int64)folder->volume);
+    (void)sqlite3_bind_int64(s, 3, folder->born);
+    return collect_ids(state, s, ids);
 }
 
 /* ---- files ---- */
@@ -217,21 +264,13 @@ int state_read_known(State *state, const StateFolder *folder, size_t limit, Stat
 static int read_ids(State *state, const char *sql, uint64_t first, uint64_t second, StringList *ids)
 {
     CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
-    char buffer[UUID_TEXT_SIZE];
     int code = database_prepare(&state->database, sql, &s);
 
     if (!state_check(state, code))
         return 0;
     (void)sqlite3_bind_int64(s, 1, (sqlite3_int64)first);
     (void)sqlite3_bind_int64(s, 2, (sqlite3_int64)second);
-    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
-        const char *id = row_id_column(s, 0, buffer);
-
-        if (id && string_list_add(ids, id))
-            return -ENOMEM;
-    }
-    (void)state_check(state, code);
-    return 0;
+    return collect_ids(state, s, ids);
 }
 
 /* state_read_inode() - appends the ids of files last seen with this device and inode */

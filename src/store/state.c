@@ -37,6 +37,8 @@
 #define STATE_CONTENT_INDEX                                                                        \
     "CREATE INDEX IF NOT EXISTS files_by_content ON files (fingerprint, size)"                     \
     " WHERE fingerprint IS NOT NULL;"
+#define STATE_INODE_INDEX                                                                          \
+    "CREATE INDEX IF NOT EXISTS folders_by_inode ON folders (ino, volume) WHERE ino IS NOT NULL;"
 
 /* Ids are as row_id_bind() writes them. Paths of problems and excluded folders are BLOBs: names
  * need not be UTF-8. */
@@ -47,7 +49,7 @@ static const char state_schema[] =
     " mtime_ns INTEGER NOT NULL, fingerprint INTEGER, PRIMARY KEY (folder, id)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS files_by_inode ON files (ino, dev);" STATE_CONTENT_INDEX
     "CREATE TABLE IF NOT EXISTS folders (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,"
-    " volume INTEGER);"
+    " volume INTEGER, ino INTEGER, born INTEGER);" STATE_INODE_INDEX
     "CREATE TABLE IF NOT EXISTS problems (path BLOB PRIMARY KEY, dev INTEGER NOT NULL,"
     " ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
     " reason TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID;"
@@ -164,6 +166,39 @@ static void state_set_aside(const State *state)
     }
 }
 
+static bool has_inodes(State *state)
+{
+    int64_t count = 0;
+    int code = database_integer(
+        &state->database, "SELECT count(*) FROM pragma_table_info('folders') WHERE name = 'ino'",
+        &count);
+
+    return code == SQLITE_OK && count > 0;
+}
+
+/* What came later than the tables of this version. Another process may be about to do the same. */
+static int state_add_later(State *state)
+{
+    sqlite3 *handle = state->database.handle;
+    int code = SQLITE_OK;
+
+    if (!has_inodes(state)) {
+        code = database_run(&state->database, "BEGIN IMMEDIATE");
+        if (code == SQLITE_OK && !has_inodes(state))
+            code = sqlite3_exec(handle,
+                                "ALTER TABLE folders ADD COLUMN ino INTEGER;"
+                                "ALTER TABLE folders ADD COLUMN born INTEGER;",
+                                NULL, NULL, NULL);
+        if (code == SQLITE_OK)
+            code = database_run(&state->database, "COMMIT");
+        if (code != SQLITE_OK)
+            (void)database_run(&state->database, "ROLLBACK");
+    }
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(handle, STATE_CONTENT_INDEX STATE_INODE_INDEX, NULL, NULL, NULL);
+    return code;
+}
+
 static int state_check_version(State *state)
 {
     int64_t version;
@@ -172,7 +207,7 @@ static int state_check_version(State *state)
     if (code != SQLITE_OK)
         return code;
     if (version == STATE_VERSION && !state->read_only)
-        return sqlite3_exec(state->database.handle, STATE_CONTENT_INDEX, NULL, NULL, NULL);
+        return state_add_later(state);
     if (version == STATE_VERSION)
         return SQLITE_OK;
     if (version < 0 || version > STATE_VERSION)

@@ -191,6 +191,15 @@ static void apply_stamp(State *state, const char *folder_id, const char *id, con
                      op->has_fingerprint ? &op->fingerprint : NULL);
 }
 
+static void apply_directory(State *state, const char *folder_id, const StoreOp *op)
+{
+    StateFolder folder = {
+        .has_volume = true, .volume = op->volume, .ino = op->ino, .born = op->born};
+
+    if (folder_id && op->has_volume)
+        state_write_folder(state, folder_id, &folder);
+}
+
 /* A row that is not there has no stamp either. */
 static bool run_has_row(const WriteRun *run)
 {
@@ -216,10 +225,11 @@ static void apply_run(State *state, const WriteRun *run)
     case STORE_OP_STAMP:
         if (op->id)
             apply_stamp(state, op->folder_id, op->id, op);
+        else
+            apply_directory(state, op->folder_id, op);
         break;
     case STORE_OP_FOLDER_ENSURE:
-        if (run->folder_id && op->has_volume)
-            state_write_volume(state, run->folder_id, op->volume);
+        apply_directory(state, run->folder_id, op);
         break;
     case STORE_OP_FOLDER_MOVE:
         if (run->result == STORE_OP_RESULT_DONE)
