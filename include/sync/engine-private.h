@@ -298,6 +298,8 @@ struct Engine {
     List doubts;    /* Doubt.link: directories found at a second place, being looked at */
     List contested; /* Contested.link */
     uint64_t directories_left; /* events of directories that went from where they were */
+    List origins;              /* Origin.link: directories whose rows stand at an older path */
+    size_t n_origins;
     Timer reconcile_timer;
     uint64_t overflow_told; /* clock_now() of the last warning; 0 = never */
 
@@ -356,6 +358,7 @@ void engine_watch_start(Engine *engine);
 void engine_watch_stop(Engine *engine);
 bool engine_scans_idle(const Engine *engine); /* those of hung volumes aside */
 bool engine_scans_rest(const Engine *engine); /* the same, names that are contested aside too */
+bool engine_walks_idle(const Engine *engine); /* and origins aside */
 void engine_node_missing(Engine *engine, Node *node); /* another directory, or none, is there now */
 Node *node_find(Engine *engine, const char *path);    /* the directory at a path; NULL */
 /* Makes a name pending, or its directory dirty when too much is pending already (then NULL). */
@@ -475,11 +478,20 @@ typedef struct JoinDirectory {
     bool made_here; /* Node.made_here */
     StoreDirectory rows;
     ReconcileResult result;
+    StoreOrigin origin; /* where its rows stand, if that is another path */
 } JoinDirectory;
 
 void join_start(Scan *scan, JoinDirectory *directories, size_t count); /* takes them over */
 /* Called in the loop when a join has ended: ok, and the verdict on the start directory. */
 void scan_joined(Scan *scan, bool ok, bool trusted);
+
+/* origins.c: directories that were moved while nobody looked */
+int origin_look_up(JoinDirectory *directory, Store *store);  /* store's thread: 0 or STORE_E_… */
+bool origins_take(Engine *engine, JoinDirectory *directory); /* true: it is compared later */
+void origins_run(Engine *engine);
+void origins_moved(Engine *engine, const PathMove *moves, size_t n_moves); /* rows of directories */
+size_t origins_under_way(const Engine *engine); /* those of hung volumes aside */
+void origins_clear(Engine *engine);
 
 /* funnel.c */
 /* The path that a change is about, and the one that the file was renamed from, if it was; NULL:
@@ -556,6 +568,8 @@ void follow_committed(Engine *engine, Write *write);
 /* moves.c */
 char *moves_rows_path(const Engine *engine, const Node *node);
 void moves_record(Engine *engine, Node *node); /* before the tree is changed */
+bool moves_record_from(Engine *engine, Node *node, const char *path); /* where its rows are */
+bool move_is_due(const Engine *engine, const Node *node); /* or on its way to the store */
 bool moves_pending(const Engine *engine);
 /* The operations that are due first, as a batch of their own. */
 void moves_take(Engine *engine, List *writes);

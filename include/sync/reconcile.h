@@ -23,7 +23,7 @@ typedef struct ReconcileResult {
     ReconcileVerdict verdict;
     bool proves_volume;  /* its file system is that of the rows under another identifier: */
     VolumeProof volume;  /* that of the rows, and that of the listing */
-    bool folder_differs; /* no row in folders, or another mtime or volume */
+    bool folder_differs; /* no row in folders, another mtime, or it is not known as what it is */
     char **names;        /* in the directory: each may differ; borrowed from listing and rows */
     size_t n_names, names_capacity;
     StoreOp *stamps; /* STORE_OP_STAMP: rows that are right, whose inode was not known */

@@ -34,6 +34,8 @@ struct Node {
     bool foreign : 1;    /* another file system is in its place: its rows are left alone */
     bool made_here : 1;  /* the engine's: its row was made while it was watched */
     bool trusted : 1;    /* the engine's: what is not in it is proven to be gone */
+    bool moving : 1;     /* the engine's: its rows are to follow it from an older path */
+    bool settled : 1;    /* the engine's: no row at an older path is that of it */
     bool outside : 1;    /* the name has no room in own[], which holds a pointer to it */
     uint8_t room;        /* the longest name that own[] has room for */
     char own[];          /* node_name() reads it */
@@ -77,7 +79,8 @@ Node *node_ref(Node *node);
 Node *node_unref(Node *node);
 Node *node_root(Node *node);
 bool node_is_within(const Node *node, const Node *ancestor); /* below it, or the same */
-bool node_is_held(const Node *node);                         /* it or any node above it */
+bool node_is_held(const Node *node);                         /* it or any node above it, */
+bool node_is_moving(const Node *node);                       /* likewise */
 void node_path(const Node *node, Text *out);                 /* appends */
 char *node_path_new(const Node *node); /* the caller frees; NULL when memory runs out */
 Node *node_next(const Node *node, const Node *top); /* pre-order; NULL at the end */

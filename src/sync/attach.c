@@ -471,7 +471,7 @@ Node *attach_listing(Scan *scan, Listing *listing)
         node->held = path && folder_is_held(engine, path);
     }
     check_children(scan, node, listing);
-    if (node_is_held(node) || listing->names_only)
+    if (node_is_held(node) || node_is_moving(node) || listing->names_only)
         return NULL;
     if (engine->pending.count > ENGINE_PENDING_MAX && !(scan->root && listing->id == 1)) {
         dirty_add(engine, node, true);

@@ -69,6 +69,12 @@ void engine_problem_clear_one(Engine *engine, const char *path)
 /* engine_scans_rest() - is nothing being looked at? What hangs is not waited for. */
 bool engine_scans_rest(const Engine *engine)
 {
+    return origins_under_way(engine) == 0 && engine_walks_idle(engine);
+}
+
+/* engine_walks_idle() - the same, but for directories that rows are to follow */
+bool engine_walks_idle(const Engine *engine)
+{
     if (engine->n_joins > 0 || scans_under_way(engine) > 0 || doubts_under_way(engine) > 0)
         return false;
     if (engine->n_hung == 0)
@@ -146,6 +152,7 @@ static void engine_round(LoopHook *hook)
     if (list_is_empty(&engine->scans))
         watcher_drop_orphans(engine->watcher);
     scans_continue(engine);
+    origins_run(engine);
     funnel_release_held(engine);
     batch_run(engine);
     funnel_run(engine);
@@ -203,6 +210,7 @@ void engine_watch_stop(Engine *engine)
     timer_disarm(&engine->poll_timer);
     scans_abort(engine);
     roots_clear(engine);
+    origins_clear(engine);
     moves_clear(engine);
     renames_clear(&engine->renames);
 }
@@ -281,6 +289,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->dirty);
     list_init(&engine->doubts);
     list_init(&engine->contested);
+    list_init(&engine->origins);
     list_init(&engine->unproven);
     list_init(&engine->moves);
     list_init(&engine->moves_taken);
@@ -358,6 +367,7 @@ Engine *engine_free(Engine *engine)
     scans_abort(engine);
     reading_clear(engine); /* a look-up that ended last may have queued some */
     batch_clear(engine);
+    origins_clear(engine);
     moves_clear(engine);
     roots_done(engine);
     poll_done(engine);

@@ -451,10 +451,11 @@ static void round_collect(Engine *engine, Volume *volume)
     }
 }
 
-/* Another program's import is left alone: when that is over, all of it is scanned. */
+/* Another program's import is left alone, and what rows are to follow to: when that is over, all of
+ * it is scanned. */
 static bool is_left_alone(const Change *change)
 {
-    return change->dir->detached || node_is_held(change->dir);
+    return change->dir->detached || node_is_held(change->dir) || node_is_moving(change->dir);
 }
 
 /* To its volume, unless rows have to follow renamed files first. */

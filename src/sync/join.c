@@ -43,9 +43,9 @@ static int join_directory(JoinDirectory *directory, Store *store)
     directory->rows.made_here = directory->made_here;
     r = reconcile_directory(directory->listing, &directory->rows, &directory->proof, knows_inode,
                             store, &directory->result);
-    if (r < 0)
-        return r;
-    return 0;
+    if (r == 0)
+        r = origin_look_up(directory, store);
+    return r;
 }
 
 /* The stamps of all directories in one call: each is a small write to the state database. */
@@ -106,6 +106,7 @@ static void join_free(Join *join)
 
         reconcile_result_done(&directory->result);
         store_directory_done(&directory->rows);
+        store_origin_done(&directory->origin);
         (void)listing_free(directory->listing);
         (void)node_unref(directory->node);
         free(directory->path);
@@ -114,26 +115,38 @@ static void join_free(Join *join)
     free(join);
 }
 
+/* The folder's row; where only we know its directory as another one, PictoPy.db is left alone. */
+static void write_folder(Engine *engine, const JoinDirectory *directory)
+{
+    const StoreDirectory *rows = &directory->rows;
+    const Listing *listing = directory->listing;
+    bool is_right = rows->folder_id && rows->folder_mtime == listing->mtime;
+    Write *write =
+        batch_new(is_right ? STORE_OP_STAMP : STORE_OP_FOLDER_ENSURE, directory->node, "");
+
+    if (!write)
+        return;
+    write->op.folder_id = is_right ? strdup(rows->folder_id) : NULL;
+    write->op.mtime = listing->mtime;
+    write->op.has_volume = true;
+    write->op.volume = listing->volume;
+    write->op.ino = listing->ino;
+    write->op.born = listing->born;
+    batch_add(engine, write);
+}
+
 static void join_apply(Engine *engine, JoinDirectory *directory)
 {
     ReconcileResult *result = &directory->result;
 
-    engine->counters.files_unchanged += result->n_unchanged;
     if (directory->node->detached)
         return;
     place_prove(engine, directory->node, result);
-    if (result->verdict != RECONCILE_VERDICT_TRUSTED)
+    if (result->verdict != RECONCILE_VERDICT_TRUSTED || origins_take(engine, directory))
         return;
-    if (result->folder_differs) {
-        Write *write = batch_new(STORE_OP_FOLDER_ENSURE, directory->node, "");
-
-        if (write) {
-            write->op.mtime = directory->listing->mtime;
-            write->op.has_volume = true;
-            write->op.volume = directory->listing->volume;
-            batch_add(engine, write);
-        }
-    }
+    engine->counters.files_unchanged += result->n_unchanged;
+    if (result->folder_differs)
+        write_folder(engine, directory);
     /* A round may have seen a later one since the listing was made. */
     if (directory->node->mtime != INT64_MIN && directory->node->mtime != directory->listing->mtime)
         (void)engine_touch(engine, directory->node, "", CHANGE_WAIT_NONE);

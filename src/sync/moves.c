@@ -98,6 +98,31 @@ void moves_record(Engine *engine, Node *node)
     list_append(&engine->moves, &move->link);
 }
 
+/*
+ * moves_record_from() - a directory is found to be that of rows at another path
+ *
+ * False: it has been moved anew, or memory ran out.
+ */
+bool moves_record_from(Engine *engine, Node *node, const char *path)
+{
+    Move *move = move_of(&engine->moves, node) ? NULL : calloc(1, sizeof(*move));
+
+    if (move)
+        move->rows_path = strdup(path);
+    if (!move || !move->rows_path) {
+        free(move);
+        return false;
+    }
+    move->node = node_ref(node);
+    list_append(&engine->moves, &move->link);
+    return true;
+}
+
+bool move_is_due(const Engine *engine, const Node *node)
+{
+    return engine->moving || move_of(&engine->moves, node);
+}
+
 bool moves_pending(const Engine *engine)
 {
     return engine->moving || !list_is_empty(&engine->moves) ||
@@ -198,6 +223,7 @@ static char *dir_moved(const char *path, const PathMove *moves, size_t n_moves)
 void moves_committed(Engine *engine, const PathMove *moves, size_t n_moves)
 {
     renames_rebase(&engine->renames, moves, n_moves);
+    origins_moved(engine, moves, n_moves);
     LIST_FOREACH (link, &engine->moves) {
         Move *move = CONTAINER_OF(link, Move, link);
         char *path = dir_moved(move->rows_path, moves, n_moves);

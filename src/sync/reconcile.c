@@ -221,7 +221,8 @@ int reconcile_directory(const Listing *listing, const StoreDirectory *rows,
     judge(&result, listing, rows, proof);
     if (result.verdict == RECONCILE_VERDICT_TRUSTED) {
         result.folder_differs = !rows->folder_id || rows->folder_mtime != listing->mtime ||
-                                !rows->has_volume || rows->volume != listing->volume;
+                                !rows->has_volume || rows->volume != listing->volume ||
+                                rows->ino != listing->ino || rows->born != listing->born;
         r = compare_files(&result, listing, rows, knows_inode, context);
         if (r == 0)
             r = compare_children(&result, listing, rows);

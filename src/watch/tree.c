@@ -349,6 +349,14 @@ bool node_is_held(const Node *node)
     return false;
 }
 
+bool node_is_moving(const Node *node)
+{
+    for (; node; node = node->parent)
+        if (node->moving)
+            return true;
+    return false;
+}
+
 /* Paths are written back to front, so that no recursion and no list of ancestors is needed. */
 static size_t path_length(const Node *node)
 {
