@@ -696,9 +696,7 @@ class Table:
         assert outcome.decodes is None or 0 <= decoded - outcome.decodes <= twice, (
             f"{decoded} photos decoded, not {outcome.decodes}")
         _identities(lib, outcome, before)
-        if not name.endswith("-down"):
-            # While it was down nothing told of the rename; photos are found again by their inodes.
-            _folder_ids(lib, outcome, folders)
+        _folder_ids(lib, outcome, folders)
         lib.expect_idempotent()
 
 
