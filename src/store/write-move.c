@@ -2,11 +2,11 @@
  * A directory was renamed: its folder row and all rows below it change their paths, and nothing
  * else. Ids, flags, thumbnails, faces, albums stay as they are; no photo is read again.
  *
- * To be whole this may hold the lock longer than other writes, which is enough for some ten
- * thousand photos. Of a larger tree the folder rows and the first part of the media rows are
- * committed together, the rest in short transactions behind it: rows still under the old path are
- * known by that path alone, so the operation remembers (StoreOp.partly) that its first part is
- * done.
+ * To be whole this may hold the lock longer than other writes: up to MOVE_WHOLE photos change their
+ * paths in one transaction, so that no reader sees half of them. Of a larger tree the folder rows
+ * and the first part of the media rows are committed together, the rest in short transactions
+ * behind it: rows still under the old path are known by that path alone, so the operation remembers
+ * (StoreOp.partly) that its first part is done.
  *
  * Rows that stand below the new path already are of a directory that was there before, and go;
  * except those which a later operation of this call moves away. They, and a tree that is moved to
@@ -24,7 +24,8 @@
 
 #define MOVE_PAGE_ROWS 1000
 #define MOVE_PAGE      "1000"
-#define MOVE_US        (150 * CLOCK_US_PER_MS) /* the commit takes its share of the 250 ms */
+#define MOVE_WHOLE     10000
+#define MOVE_US        (120 * CLOCK_US_PER_MS) /* the commit takes its share of the 250 ms */
 #define MOVE_REST_US   (20 * CLOCK_US_PER_MS)
 
 /* ---- one tree from one path to another ---- */
@@ -89,28 +90,38 @@ static int tree_move_folders(Writer *w, const Tree *tree)
     return r;
 }
 
-static int tree_move_media(Writer *w, const Tree *tree, SchemaTable table, uint64_t limit)
+/* How far a move may go in one transaction. */
+typedef struct MoveLimit {
+    int64_t whole; /* rows that go in any case, */
+    uint64_t us;   /* and then: microseconds of holding the lock */
+} MoveLimit;
+
+static const MoveLimit move_first = {MOVE_WHOLE, MOVE_US}, move_rest = {0, MOVE_REST_US},
+                       move_all = {INT64_MAX, UINT64_MAX};
+
+static int tree_move_media(Writer *w, const Tree *tree, SchemaTable table, const MoveLimit *limit,
+                           int64_t *n_moved)
 {
     for (;;) {
         int r = tree_run(w, tree, move_sql[table]);
+        int n = r ? 0 : sqlite3_changes(w->store->database.handle);
 
-        if (r)
+        *n_moved += n;
+        if (r || n < MOVE_PAGE_ROWS)
             return r;
-        if (sqlite3_changes(w->store->database.handle) < MOVE_PAGE_ROWS)
-            return 0;
-        if (write_time_is_up(w, limit))
+        if (*n_moved > limit->whole && write_time_is_up(w, limit->us))
             return WRITE_E_PARTIAL;
     }
 }
 
-/* limit: microseconds of holding the lock, UINT64_MAX to do all at once. */
-static int tree_move_all_media(Writer *w, const Tree *tree, uint64_t limit)
+static int tree_move_all_media(Writer *w, const Tree *tree, const MoveLimit *limit)
 {
+    int64_t n_moved = 0;
     int r = 0;
 
     for (SchemaTable t = 0; t < SCHEMA_N_MEDIA && !r; t++)
         if (w->store->schema.media[t].present)
-            r = tree_move_media(w, tree, t, limit);
+            r = tree_move_media(w, tree, t, limit, &n_moved);
     return r;
 }
 
@@ -155,7 +166,7 @@ static int park_tree(Writer *w, const char *path, char **ret_parked)
                       " AND parent_folder_id IS NOT NULL",
                       "s", parked);
     if (!r)
-        r = tree_move_all_media(w, &tree, UINT64_MAX);
+        r = tree_move_all_media(w, &tree, &move_all);
     if (!r)
         *ret_parked = STEAL_PTR(parked);
     return r;
@@ -283,7 +294,7 @@ static int move_continue(Writer *w, WriteRun *run)
     int r = tree_init(&tree, run->op->path, run->op->new_path);
 
     if (!r)
-        r = tree_move_all_media(w, &tree, MOVE_REST_US);
+        r = tree_move_all_media(w, &tree, &move_rest);
     if (!r && !run->folder_id)
         r = write_folder_id(w, run->op->new_path, &run->folder_id);
     if (!r)
@@ -312,7 +323,7 @@ int write_folder_move(Writer *w, WriteRun *run)
     }
     r = move_begin(w, run, &tree);
     if (!r)
-        r = tree_move_all_media(w, &tree, run->parked || w->n_unit > 1 ? UINT64_MAX : MOVE_US);
+        r = tree_move_all_media(w, &tree, run->parked || w->n_unit > 1 ? &move_all : &move_first);
     if (!r)
         run->result = STORE_OP_RESULT_DONE;
     return r;
