@@ -16,6 +16,7 @@ import burst
 import idle
 import latency
 import memory
+import moves
 import reconcile
 import startup
 import table
@@ -23,7 +24,7 @@ from library import Library
 from programs import BenchError, Daemon, Floor, Inotifywait, Watchdog, Watchman
 
 BENCHMARKS = {module.__name__: module
-              for module in (startup, memory, reconcile, latency, burst, idle)}
+              for module in (startup, memory, reconcile, moves, latency, burst, idle)}
 DIRECTORIES = 100_000
 FILES_EACH = 10
 WATCHES = "/proc/sys/fs/inotify/max_user_watches"
@@ -98,11 +99,11 @@ class Bench:
             path, self.scaled(DIRECTORIES), 0))
 
     def photo_library(self):
-        return self._once("library", lambda base: self._known_library(base, self.photo_tree()))
+        return self._once("library", lambda base: self.known_library(base, self.photo_tree()))
 
     def empty_library(self):
         return self._once("empty-library",
-                          lambda base: self._known_library(base, self.empty_tree()))
+                          lambda base: self.known_library(base, self.empty_tree()))
 
     def new_library(self, name):
         """A library without anything in it, in a directory of its own."""
@@ -110,7 +111,7 @@ class Bench:
         os.makedirs(root)
         return Library(f"{self.base}/{name}/own", root)
 
-    def _known_library(self, base, root):
+    def known_library(self, base, root):
         started = time.monotonic()
         library = Library(base, root)
         self.say(f"made the rows of {library.n_folders:,} folders and {library.n_photos:,} photos "
