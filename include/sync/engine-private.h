@@ -263,7 +263,8 @@ struct Engine {
     char **always; /* registered folders that the ignore globs would hide */
     size_t n_always;
     bool folders_known;
-    bool folders_stale; /* our own writes changed the table */
+    bool folders_resumed; /* it was read before the watcher was stopped, and nothing since */
+    bool folders_stale;   /* our own writes changed the table */
     bool folders_reading;
     uint64_t folders_read;   /* readings that have ended */
     uint64_t folders_begun;  /* readings that have begun */
@@ -383,6 +384,8 @@ int rules_build(Engine *engine);
 void excluded_done(Engine *engine);
 bool excluded_forget(Engine *engine, const char *path); /* registered or made again: was it one? */
 void excluded_add(Engine *engine, const char *path);
+/* The directory at path was listed: what is not in it is excluded no more. */
+void excluded_listed(Engine *engine, const char *path, const Listing *listing);
 void own_gone_add(Engine *engine, const char *path);       /* we remove or move this folder */
 void own_gone_committed(Engine *engine, const char *path); /* known to the next reading */
 void own_gone_sweep(Engine *engine, uint64_t reading);     /* a reading has been taken in */

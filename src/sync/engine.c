@@ -195,6 +195,7 @@ void engine_watch_start(Engine *engine)
     if (engine->running)
         return;
     engine->running = true;
+    engine->folders_resumed = engine->folders_known;
     engine->snapshot_dirty = true;
     folders_poll(engine, true);
 }

@@ -100,6 +100,49 @@ bool excluded_forget(Engine *engine, const char *path)
     return true;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool lists(const Listing *listing, const char *name)
+{
+    return listing->n_children > 0 &&
+           bsearch(&name, listing->children, listing->n_children, sizeof(char *), compare_names);
+}
+
+/* An excluded folder that should be in this directory, and is not. */
+static const char *find_absent(const Engine *engine, const char *path, const Listing *listing)
+{
+    for (size_t i = 0; i < engine->n_excluded; i++) {
+        const char *excluded = engine->excluded[i];
+        CLEANUP_FREE char *parent = path_parent(excluded);
+
+        if (parent && strcmp(parent, path) == 0 && !lists(listing, path_name(excluded)))
+            return excluded;
+    }
+    return NULL;
+}
+
+/*
+ * excluded_listed() - a directory was listed, where it is proven to be what its rows speak of
+ *
+ * A folder that the user removed, and whose directory has gone since, is one like any other when
+ * it is made anew, though that may be while nobody watches.
+ */
+void excluded_listed(Engine *engine, const char *path, const Listing *listing)
+{
+    const char *absent = engine->n_excluded > 0 ? find_absent(engine, path, listing) : NULL;
+
+    while (absent) {
+        CLEANUP_FREE char *copy = strdup(absent);
+
+        if (!copy || !excluded_forget(engine, copy))
+            return;
+        absent = find_absent(engine, path, listing);
+    }
+}
+
 void excluded_done(Engine *engine)
 {
     own_gone_sweep(engine, UINT64_MAX);

@@ -50,6 +50,7 @@ typedef struct FoldersTask {
     FolderRefs added;        /* of now; empty at the first reading */
     FolderRefs fresh;        /* of added: not_started */
     FolderRefs importing;    /* of now: in_progress */
+    FolderRefs renewed;      /* of now: removed and added again, with another id */
     FolderRefs removed;      /* of before: without those below another one that was removed */
     FolderRefs roots;        /* of now */
     FolderRefs always;       /* of now: the ignore globs would hide them */
@@ -90,12 +91,21 @@ static bool is_folder(const void *owner, const char *path)
     return find(owner, path) != NULL;
 }
 
+/* Its row is another one than before: what was below it went with that. */
+static bool is_renewed(const FoldersTask *task, const char *path)
+{
+    const SnapshotFolder *before = task->before ? find(task->before, path) : NULL;
+    const SnapshotFolder *now = before ? find(task->now, path) : NULL;
+
+    return now && strcmp(before->id, now->id) != 0;
+}
+
 static int sort_row(FoldersTask *task, const SnapshotFolder *folder, const char *status)
 {
     bool is_new = task->before && !find(task->before, folder->path);
-    int r = 0;
+    int r = is_renewed(task, folder->path) ? refs_add(&task->renewed, folder) : 0;
 
-    if (is_new)
+    if (r == 0 && is_new)
         r = refs_add(&task->added, folder);
     if (r == 0 && is_new && strcmp(status, "not_started") == 0)
         r = refs_add(&task->fresh, folder);
@@ -125,7 +135,7 @@ static int sort_removed(FoldersTask *task)
         above = path_parent(folder->path);
         if (!above)
             return error_trace(-ENOMEM);
-        if (!is_removed(task, above))
+        if (!is_removed(task, above) && !is_renewed(task, above))
             r = refs_add(&task->removed, folder);
         if (r < 0)
             return r;
@@ -150,7 +160,7 @@ static int compare(FoldersTask *task, StoreFolders *rows)
 
 static void forget_result(FoldersTask *task)
 {
-    FolderRefs *const refs[] = {&task->added,   &task->fresh, &task->importing,
+    FolderRefs *const refs[] = {&task->added,   &task->fresh, &task->importing, &task->renewed,
                                 &task->removed, &task->roots, &task->always};
 
     for (size_t i = 0; i < sizeof(refs) / sizeof(refs[0]); i++) {
@@ -336,19 +346,43 @@ static void take_added(Engine *engine, const FoldersTask *task)
             scan_parent_of(engine, task->added.items[i]->path);
 }
 
+/* Of what was below it nothing tells but the disk. A root is looked at by roots_update(). */
+static void take_renewed(Engine *engine, const FoldersTask *task)
+{
+    for (size_t i = 0; i < task->renewed.count; i++) {
+        const char *path = task->renewed.items[i]->path;
+        Node *node = own_gone_has(engine, path) ? NULL : node_find(engine, path);
+
+        if (node && !node->is_root)
+            scan_node(engine, node, false, false);
+    }
+}
+
+/* Would a scan find it again? Before the first one, any that a registered folder is above. */
+static bool would_come_back(Engine *engine, const FoldersTask *task, const char *path)
+{
+    const Node *node = node_find(engine, path);
+
+    if (engine->folders_resumed)
+        return scope_is_covered(task->rules, path, is_folder, task->now);
+    return node && !node->is_root;
+}
+
 /* What a database that took the place of another one does not list was removed by nobody. */
 static void take_removed(Engine *engine, const FoldersTask *task)
 {
     for (size_t i = 0; i < task->removed.count && task->opened == engine->folders_opened; i++) {
         const SnapshotFolder *folder = task->removed.items[i];
-        Node *node = own_gone_has(engine, folder->path) ? NULL : node_find(engine, folder->path);
+        Node *node = node_find(engine, folder->path);
 
-        if (!node || node->is_root)
+        if (own_gone_has(engine, folder->path) || !would_come_back(engine, task, folder->path))
             continue;
         log_event(LOG_LEVEL_NOTICE, LOG_EVENT_FOLDER_REMOVED, folder->id, folder->path,
                   "%s was removed from the library by another program: no longer watched",
                   folder->path);
         excluded_add(engine, folder->path);
+        if (!node)
+            continue;
         tree_remove(engine->tree, node);
         places_sweep(engine);
     }
@@ -378,6 +412,7 @@ static void take_in(Engine *engine, FoldersTask *task)
         task->n_excluded = 0;
     }
     take_added(engine, task);
+    take_renewed(engine, task);
     take_removed(engine, task);
     own_gone_sweep(engine, task->number);
     take_always(engine, task);
@@ -390,6 +425,7 @@ static void take_in(Engine *engine, FoldersTask *task)
     (void)snapshot_folders_unref(engine->folders);
     engine->folders = snapshot_folders_ref(task->now);
     engine->folders_known = true;
+    engine->folders_resumed = false;
     engine->snapshot_dirty = true;
 }
 
