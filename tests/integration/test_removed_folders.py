@@ -1,0 +1,194 @@
+"""A folder that the user removed in the app while it is on disk, below another one: it stays away
+until it is added again, or its directory is made anew."""
+
+import subprocess
+import uuid
+
+import pytest
+
+from harness import wait_for
+from test_daemon import forget_thumbnails_without_rows, remove_folder_rows, watched
+
+START = {"r/b.jpg", "r/sub/c.jpg", "r/sub/deep/d.jpg", "r/sub2/e.jpg"}
+LEFT = {"r/b.jpg", "r/sub2/e.jpg"}
+
+
+def post(lib, what):
+    status, _, body = lib.daemon.request("POST", f"/watcher/{what}")
+    assert status in (200, 202), body
+
+
+def make(library, root="r"):
+    lib = library(roots=(root,))
+    for name in START:
+        lib.photo(name)
+    lib.start()
+    lib.expect(START)
+    return lib
+
+
+def remove(lib):
+    remove_folder_rows(lib, "r/sub")
+    forget_thumbnails_without_rows(lib)
+    lib.not_indexed.add("r/sub")
+
+
+def removed(library):
+    lib = make(library)
+    remove(lib)
+    wait_for("it is not watched", lambda: lib.path("r/sub") not in watched(lib))
+    lib.expect(LEFT)
+    return lib
+
+
+def stays_away(lib, names=frozenset(LEFT)):
+    """Whatever happens."""
+    names = set(names)
+    lib.expect(names)
+    lib.photo("r/sub/new.jpg")
+    lib.photo("r/sub/deeper/new.jpg")
+    lib.photo("r/seen.jpg")
+    names.add("r/seen.jpg")
+    lib.expect(names)
+    for what in ("rescan", "restart"):
+        post(lib, what)
+        lib.expect(names)
+    post(lib, "stop")
+    lib.photo("r/sub/stopped.jpg")
+    post(lib, "start")
+    lib.expect(names)
+    lib.restart()
+    lib.expect(names)
+    lib.kill()
+    lib.photo("r/sub/killed.jpg")
+    lib.start()
+    lib.expect(names)
+    return names
+
+
+def comes_back(lib, names):
+    """All of it, when the app adds it."""
+    lib.not_indexed.remove("r/sub")
+    lib.register("r/sub", parent=lib.folder("r")["folder_id"])
+    wait_for("it is watched", lambda: lib.path("r/sub") in watched(lib))
+    names = names | {"r/sub/c.jpg", "r/sub/deep/d.jpg", "r/sub/new.jpg", "r/sub/deeper/new.jpg",
+                     "r/sub/stopped.jpg", "r/sub/killed.jpg"}
+    lib.expect(names)
+    lib.restart()
+    lib.expect(names)
+    lib.photo("r/sub/last.jpg")
+    lib.expect(names | {"r/sub/last.jpg"})
+
+
+def test_whole_story(library):
+    lib = removed(library)
+    names = stays_away(lib)
+    lines = [line for line in lib.daemon.lines if "removed from the library" in line]
+    assert not lines, "it was said once, by the first one"
+    comes_back(lib, names)
+
+
+@pytest.mark.parametrize("then", ["nothing", "restart", "kill"])
+def test_removed_while_the_watcher_is_stopped(library, then):
+    lib = make(library)
+    post(lib, "stop")
+    remove(lib)
+    post(lib, "start")
+    lib.expect(LEFT)
+    if then == "restart":
+        lib.restart()
+    elif then == "kill":
+        lib.kill()
+        lib.start()
+    comes_back(lib, stays_away(lib))
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+def test_removed_and_added_at_once(library, stopped):
+    """The daemon sees another row, and nothing of those below: all are found again."""
+    lib = make(library)
+    if stopped:
+        post(lib, "stop")
+    with lib.connect() as db:
+        db.execute("BEGIN IMMEDIATE")
+        row = dict(db.execute("SELECT * FROM folders WHERE folder_path = ?",
+                              (lib.path("r/sub"),)).fetchone())
+        db.execute("DELETE FROM folders WHERE folder_id = ?", (row["folder_id"],))
+        row["folder_id"] = str(uuid.uuid4())
+        db.execute(f"INSERT INTO folders ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+                   tuple(row.values()))
+    forget_thumbnails_without_rows(lib)
+    if stopped:
+        post(lib, "start")
+    lib.expect(START)
+    lib.expect_idempotent()
+
+
+def test_root_removed_while_the_watcher_is_stopped(library):
+    """Nothing is above it: there is nothing to be kept away from, and it may be added again."""
+    lib = make(library)
+    post(lib, "stop")
+    remove_folder_rows(lib, "r")
+    forget_thumbnails_without_rows(lib)
+    post(lib, "start")
+    lib.settle()
+    assert not watched(lib) and not lib.rows("images")
+    lib.register("r")
+    lib.expect(START)
+
+
+@pytest.mark.parametrize("how", ["live", "stopped", "down"])
+def test_made_anew(library, how):
+    """Its directory goes, which is seen, and another one of its name is a folder like any other."""
+    lib = removed(library)
+    if how == "stopped":
+        post(lib, "stop")
+    elif how == "down":
+        lib.stop()
+    lib.rmtree("r/sub")
+    lib.not_indexed.remove("r/sub")
+    if how == "down":
+        lib.start()
+    elif how == "stopped":
+        post(lib, "start")
+    lib.expect(LEFT)
+    if how == "stopped":
+        post(lib, "stop")
+    elif how == "down":
+        lib.stop()
+    lib.photo("r/sub/anew/f.jpg")
+    if how == "down":
+        lib.start()
+    elif how == "stopped":
+        post(lib, "start")
+    lib.expect(LEFT | {"r/sub/anew/f.jpg"})
+
+
+def test_drive_away_and_back(own_mounts, library):
+    """An empty mount point does not say that the directory is gone."""
+    lib = library(roots=())
+    lib.mkdir("r")
+    lib.mkdir("drive")
+    lib.mount("-t", "tmpfs", "x", at="drive")
+    lib.mount("--bind", lib.path("drive"), at="r")
+    lib.roots.append("r")
+    lib.register("r")
+    for name in START:
+        lib.photo(name)
+    lib.start()
+    lib.expect(START)
+    remove(lib)
+    wait_for("it is not watched", lambda: lib.path("r/sub") not in watched(lib))
+    lib.expect(LEFT)
+    for down in (False, True):
+        subprocess.run(["umount", "-l", lib.path("r")], check=True)
+        lib.mounts.remove("r")
+        if down:
+            lib.restart()
+        lib.settle()
+        assert len(lib.rows("images")) == len(LEFT)
+        lib.mount("--bind", lib.path("drive"), at="r")
+        lib.expect(LEFT)
+    lib.stop()
+    lib.umount("r")
+    lib.umount("drive")
