@@ -346,6 +346,19 @@ static void take_added(Engine *engine, const FoldersTask *task)
             scan_parent_of(engine, task->added.items[i]->path);
 }
 
+/* Folders that the user removed, and added again while nobody looked. */
+static void take_back(Engine *engine, const FoldersTask *task)
+{
+    for (size_t i = 0; i < engine->n_excluded;) {
+        CLEANUP_FREE char *path = strdup(engine->excluded[i]);
+
+        if (path && find(task->now, path) && excluded_forget(engine, path))
+            i = 0;
+        else
+            i++;
+    }
+}
+
 /* Of what was below it nothing tells but the disk. A root is looked at by roots_update(). */
 static void take_renewed(Engine *engine, const FoldersTask *task)
 {
@@ -410,6 +423,7 @@ static void take_in(Engine *engine, FoldersTask *task)
         engine->n_excluded = task->n_excluded;
         engine->n_problems += task->n_problems;
         task->n_excluded = 0;
+        take_back(engine, task);
     }
     take_added(engine, task);
     take_renewed(engine, task);

@@ -137,6 +137,26 @@ def test_root_removed_while_the_watcher_is_stopped(library):
     lib.expect(START)
 
 
+@pytest.mark.parametrize("how", ["stopped", "down"])
+def test_added_again_meanwhile(library, how):
+    """While nobody looked."""
+    lib = removed(library)
+    if how == "down":
+        lib.stop()
+    else:
+        post(lib, "stop")
+    lib.not_indexed.remove("r/sub")
+    lib.register("r/sub", parent=lib.folder("r")["folder_id"])
+    if how == "down":
+        lib.start()
+    else:
+        post(lib, "start")
+    lib.expect(START)
+    lib.restart()
+    lib.photo("r/sub/last.jpg")
+    lib.expect(START | {"r/sub/last.jpg"})
+
+
 @pytest.mark.parametrize("how", ["live", "stopped", "down"])
 def test_made_anew(library, how):
     """Its directory goes, which is seen, and another one of its name is a folder like any other."""
