@@ -31,11 +31,20 @@ static int make_directories(const char *path)
     return mkdir(copy, 0700) < 0 && errno != EEXIST ? error_errno() : 0;
 }
 
+/* A disk that is full or read-only, for now. */
+static bool takes_nothing(int error)
+{
+    return error == EROFS || error == ENOSPC || error == EDQUOT;
+}
+
 /*
  * instance_lock() - make sure that no other daemon uses this state directory
  *
  * The directory is made when it is missing. The lock (flock(2)) ends with the process, however it
  * ends. Returns 0 and the descriptor that holds it, INSTANCE_E_RUNNING, or a negative errno.
+ *
+ * Where nothing can be written there is nothing to be kept apart either: the state is in memory
+ * then. An older lock is taken as it is, else there is none and the descriptor is -1.
  */
 int instance_lock(const char *state_directory, int *ret_fd)
 {
@@ -43,9 +52,16 @@ int instance_lock(const char *state_directory, int *ret_fd)
     CLEANUP_CLOSE int fd = -1;
     int r = path ? make_directories(state_directory) : -ENOMEM;
 
-    if (r < 0)
+    if (r < 0 && !takes_nothing(-r))
         return error_trace(r);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && takes_nothing(errno)) {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0) {
+            *ret_fd = -1;
+            return 0;
+        }
+    }
     if (fd < 0)
         return error_errno();
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
