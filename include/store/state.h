@@ -19,11 +19,12 @@ typedef struct State {
     char *directory; /* NULL: kept in memory */
     char *path;      /* of state.db */
     bool read_only;
-    bool in_memory; /* the open database is */
-    bool damaged;   /* set aside and made anew at the next state_ready() */
-    bool logged;    /* that it fails */
-    int lock_fd;    /* holds the owner's lock; -1 = none */
-    bool owner;     /* the one process that finishes what a killed one left */
+    bool in_memory;  /* the open database is */
+    bool damaged;    /* set aside and made anew at the next state_ready() */
+    bool logged;     /* that it fails */
+    uint64_t n_lost; /* times that it was removed or damaged while it was in use, and made anew */
+    int lock_fd;     /* holds the owner's lock; -1 = none */
+    bool owner;      /* the one process that finishes what a killed one left */
     uint64_t dev, ino;
     int log_pages;                         /* in the write-ahead log */
     uint8_t last_folder[ROW_ID_UUID_SIZE]; /* whose number was asked for last */

@@ -51,6 +51,7 @@ typedef struct StoreCounters {
     uint64_t thumbnails_collected; /* that no row named */
     uint64_t buried;               /* rows that were kept when they were deleted */
     uint64_t exhumed;              /* and put back */
+    uint64_t state_lost;           /* the state database, while it was in use */
 } StoreCounters;
 
 int store_create(const StoreOptions *options, Store **ret_store); /* allocates; opens nothing */

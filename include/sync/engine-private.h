@@ -384,6 +384,7 @@ int rules_build(Engine *engine);
 void excluded_done(Engine *engine);
 bool excluded_forget(Engine *engine, const char *path); /* registered or made again: was it one? */
 void excluded_add(Engine *engine, const char *path);
+void excluded_remember(Engine *engine); /* all of them, once more */
 /* The directory at path was listed: what is not in it is excluded no more. */
 void excluded_listed(Engine *engine, const char *path, const Listing *listing);
 void own_gone_add(Engine *engine, const char *path);       /* we remove or move this folder */

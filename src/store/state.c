@@ -306,8 +306,21 @@ static int state_open_or_replace(State *state)
     return state_open_file(state);
 }
 
+static void state_log_missing(const State *state, bool was_open)
+{
+    if (was_open)
+        log_warning("The state database %s was removed: it is made anew, what it knew is found "
+                    "again by looking at the files",
+                    state->path);
+    else
+        log_notice("The state database %s is not there yet: it is made, what it is to know is "
+                   "found by looking at the files",
+                   state->path);
+}
+
 static void state_open(State *state)
 {
+    bool was_open = state->dev != 0 || state->ino != 0;
     int code = SQLITE_CANTOPEN;
 
     state_close(state);
@@ -317,6 +330,8 @@ static void state_open(State *state)
     }
     if (!state->read_only)
         (void)directories_make(state->directory);
+    if (!state->read_only && !state->damaged && access(state->path, F_OK) < 0)
+        state_log_missing(state, was_open);
     code = state_open_or_replace(state);
     if (code == SQLITE_OK) {
         state->logged = false;
@@ -346,9 +361,12 @@ static bool state_is_replaced(const State *state)
  */
 bool state_ready(State *state)
 {
-    if (state->database.handle && !state->damaged && !state_is_replaced(state))
+    bool was_open = state->database.handle;
+
+    if (was_open && !state->damaged && !state_is_replaced(state))
         return false;
     state_open(state);
+    state->n_lost += was_open;
     return true;
 }
 

@@ -230,6 +230,7 @@ int store_ready_state(Store *store)
     text_clear(&store->error);
     if (state_ready(&store->state))
         store->recovered = false;
+    store->counters.state_lost = store->state.n_lost;
     return 0;
 }
 

@@ -78,6 +78,13 @@ void excluded_add(Engine *engine, const char *path)
     remember(engine, path, true);
 }
 
+/* excluded_remember() - the state database was lost, and with it what was noted there */
+void excluded_remember(Engine *engine)
+{
+    for (size_t i = 0; i < engine->n_excluded; i++)
+        remember(engine, engine->excluded[i], true);
+}
+
 /* excluded_forget() - a folder was registered again, or its directory made anew: was it excluded?
  */
 bool excluded_forget(Engine *engine, const char *path)

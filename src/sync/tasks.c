@@ -34,10 +34,22 @@ bool store_task_cancelled(const StoreTask *task)
     return task->job.cancelled;
 }
 
+/* All that it knew is found by looking at the files, but for what we know ourselves. */
+static void state_lost(Engine *engine)
+{
+    excluded_remember(engine);
+    if (engine->running)
+        roots_scan(engine, false);
+}
+
 /* What the task brought along from the store's thread. */
 static void take_numbers(Engine *engine, const StoreTask *task)
 {
+    bool lost = task->counters.state_lost != engine->store_counters.state_lost;
+
     engine->store_counters = task->counters;
+    if (lost && !engine->stopping)
+        state_lost(engine);
     if (task->result != 0 || !task->problems_differ)
         return;
     engine->problems_listed = task->n_problems;
