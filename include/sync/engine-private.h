@@ -92,10 +92,11 @@ typedef struct Root {
     bool unsure;       /* something was mounted at or above it: its volume may be another one */
     List guarded;      /* Change.link: removals that the user has to confirm */
     bool guard_told;
-    bool confirmed;  /* the next of them pass */
-    uint64_t passed; /* rows whose removal has passed since the last scan */
-    bool doubted;    /* its directory is known at another place, which is being looked at */
-    bool gone;       /* no longer registered: freed when its scan ends */
+    bool guard_known; /* all of it was compared in this run: the list of problems is its own */
+    bool confirmed;   /* the next of them pass */
+    uint64_t passed;  /* rows whose removal has passed since the last scan */
+    bool doubted;     /* its directory is known at another place, which is being looked at */
+    bool gone;        /* no longer registered: freed when its scan ends */
     Engine *engine;
 } Root;
 

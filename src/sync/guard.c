@@ -256,6 +256,12 @@ static void look_again(Engine *engine, Root *root)
 /* guard_scanned() - a root has been compared again: are the files back? */
 void guard_scanned(Engine *engine, Root *root)
 {
+    if (root->compared != 0 && !root->guard_known) {
+        /* What an earlier run noted holds only if it is found once more. */
+        root->guard_known = true;
+        if (!root->guard_told && engine->n_problems > 0)
+            engine_problem_clear_one(engine, root->path);
+    }
     root->passed = 0;
     look_again(engine, root);
 }
