@@ -83,6 +83,46 @@ def test_files_come_back(library):
     lib.expect(names[1:], sample=20)
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_some_come_back_between(library, end):
+    """Held, then ended, and most of the files are back before the next start: the few that are not
+    go by themselves. Nothing of what was held before is remembered, or needs to be."""
+    lib, names = library_of(library)
+    kept = {name: lib.row(name)["id"] for name in names}
+    lib.stop()
+    lib.rename("r/a", "outside/a")
+    lib.rename("r/b", "outside/b")
+    lib.start()
+    assert "confirm" in lib.daemon.problems()[lib.path("r")]
+    if end == "kill":
+        lib.kill()
+    else:
+        lib.stop()
+    lib.rename("outside/a", "r/a")
+    lib.rename("outside/b", "r/b")
+    gone = names[:10]
+    for name in gone:
+        lib.unlink(name)
+    lib.start()
+    lib.expect(names[10:], sample=20)
+    assert {name: lib.row(name)["id"] for name in names[10:]} == {
+        name: kept[name] for name in names[10:]}
+    assert lib.counter("photos_decoded") == 0
+
+
+def test_moved_is_not_gone(library):
+    """All directories of a root were moved into another one: nothing is held, nothing is lost."""
+    lib, names = library_of(library)
+    kept = {name: lib.row(name)["id"] for name in names}
+    lib.stop()
+    lib.rename("r/a", "s/a")
+    lib.rename("r/b", "s/deep")
+    lib.start()
+    moved = {name: name.replace("r/a/", "s/a/").replace("r/b/", "s/deep/") for name in names}
+    lib.expect(moved.values(), sample=20)
+    assert {old: lib.row(new)["id"] for old, new in moved.items()} == kept
+
+
 @pytest.mark.parametrize("how", ["live", "few", "less than half", "switched off"])
 def test_not_held(library, how):
     """What is seen being deleted, and what is little, goes at once."""

@@ -256,6 +256,71 @@ def _covered(drive):
     drive.lib.mount("-t", "tmpfs", "cover", at=drive.at)
 
 
+def told_offline(lib):
+    return [line for line in lib.daemon.lines if "is offline" in line and lib.path("mnt") in line]
+
+
+def test_offline_whole_story(own_mounts, library):
+    """Pulled while it is watched, away over a kill and restarts, another one in its place, changed
+    elsewhere, plugged in while nobody looks: what is on it is what it was, and what was changed is
+    found as such."""
+    lib = library(roots=("mnt", "r"))
+    drive = Drive(lib, "mnt")
+    names = {f"mnt/trip/{i}.jpg" for i in range(5)} | {"mnt/a.jpg", "mnt/b.jpg", "r/home.jpg"}
+    for name in names:
+        lib.photo(name)
+    lib.start()
+    lib.expect(names)
+    kept = {name: lib.decorate(name) for name in names}
+    trip = lib.folder("mnt/trip")["folder_id"]
+    made = set(os.listdir(lib.thumbnails))
+
+    def stays():
+        lib.daemon.request("POST", "/watcher/rescan")
+        lib.settle()
+        assert {name: lib.identity(name) for name in names} == kept
+        assert set(os.listdir(lib.thumbnails)) >= made
+        assert len(told_offline(lib)) == 1, told_offline(lib)
+        assert "offline" in lib.run("check").stdout
+
+    drive.pull()
+    stays()
+    lib.kill()
+    lib.start()
+    stays()
+    with lib.connect() as db:  # the user goes on using the app meanwhile
+        db.execute("UPDATE images SET isFavourite = 0 WHERE path = ?", (lib.path("mnt/a.jpg"),))
+    kept["mnt/a.jpg"] = lib.identity("mnt/a.jpg")
+    lib.restart()
+    stays()
+    lib.stop()
+    _other_without_photos(drive)
+    lib.start()
+    stays()
+    lib.stop()
+    _end_other(drive)
+    os.rename(os.path.join(drive.alive, "trip"), os.path.join(drive.alive, "Rome"))
+    os.unlink(os.path.join(drive.alive, "b.jpg"))
+    lib.put("alive/new.jpg", harness.media.jpeg())
+    drive.plug()
+    lib.start()
+    moved = {name: name.replace("/trip/", "/Rome/") for name in names if name != "mnt/b.jpg"}
+    lib.expect({*moved.values(), "mnt/new.jpg"})
+    assert {old: lib.identity(new) for old, new in moved.items()} == {
+        old: kept[old] for old in moved}
+    assert lib.folder("mnt/Rome")["folder_id"] == trip
+    assert lib.counter("photos_decoded") == 1 and not told_offline(lib)
+    lib.expect_idempotent()
+    lib.stop()
+    for at in list(reversed(lib.mounts)):
+        lib.umount(at)
+
+
+def _other_without_photos(drive):
+    drive.lib.mount("-t", "tmpfs", "other", at=drive.at)
+    drive.lib.put(drive.at + "/readme.txt", b"another drive")
+
+
 @pytest.mark.parametrize("where", ["root", "inside"])
 @pytest.mark.parametrize("how", ["empty mount point", "another file system", "mounted over"])
 def test_volume_away_at_random_moments_of_an_import(own_mounts, library, capsys,
