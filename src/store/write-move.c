@@ -25,8 +25,8 @@
 #define MOVE_PAGE_ROWS 1000
 #define MOVE_PAGE      "1000"
 #define MOVE_WHOLE     10000
-#define MOVE_US        (120 * CLOCK_US_PER_MS) /* the commit takes its share of the 250 ms */
-#define MOVE_REST_US   (60 * CLOCK_US_PER_MS)  /* likewise: each commit waits for the disk */
+#define MOVE_US        (90 * CLOCK_US_PER_MS) /* the commit takes its share of the 250 ms */
+#define MOVE_REST_US   (60 * CLOCK_US_PER_MS) /* likewise: each commit waits for the disk */
 
 /* ---- one tree from one path to another ---- */
 
