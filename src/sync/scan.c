@@ -128,7 +128,7 @@ static void scan_end(Scan *scan)
     engine->n_scans--;
     if (scan->remounted && root)
         root->rescan = root->checked = true;
-    else if (scan->remounted)
+    else if (scan->remounted && scan->dir) /* not a root's that was given up */
         scan_again(scan);
     scan_free(scan);
     if (list_is_empty(&engine->scans)) /* one that hangs has watches that nobody knows of yet */
