@@ -281,10 +281,10 @@ struct StoreOp {
 
 /* Writes the operations in order, in as few transactions as the 50 ms rule allows, and sets each
  * one's result. Moves of one call are resolved together, and all speak of where rows were before
- * it: exchanges and rotations of paths keep every id. Thumbnails are written to the directory before the transaction commits, replaced and
- * removed rows' files are unlinked after it.
- * 0: all have a result. STORE_E_BUSY or _UNAVAILABLE: those still PENDING were not written and can
- * be given again as they are. */
+ * it: exchanges and rotations of paths keep every id. Thumbnails are written to the directory
+ * before the transaction commits, replaced and removed rows' files are unlinked after it. 0: all
+ * have a result. STORE_E_BUSY or _UNAVAILABLE: those still PENDING were not written and can be
+ * given again as they are. */
 int store_write(Store *store, StoreOp *ops, size_t n_ops);
 void store_op_init(StoreOp *op, StoreOpKind kind);
 void store_op_done(StoreOp *op);
