@@ -76,6 +76,15 @@ static void touch_photo_of_sidecar(Engine *engine, Node *dir, const char *name)
     }
 }
 
+/* One that has rows keeps them under a name that is ignored; where it comes from no row can be. */
+static bool stays_watched(const Engine *engine, const Node *node)
+{
+    CLEANUP_FREE char *path = node_path_new(node);
+    CLEANUP_FREE char *from = moves_rows_path(engine, node);
+
+    return !path || !from || path_is_utf8(from) || !rules_ignore_directory(engine->rules, path);
+}
+
 /* A directory appeared, went or changed its mode. It is watched at once; its row can wait. */
 static void directory_changed(Engine *engine, Node *dir, const char *name, WatchChange change)
 {
@@ -96,6 +105,8 @@ static void directory_changed(Engine *engine, Node *dir, const char *name, Watch
         if (path)
             (void)excluded_forget(engine, path); /* made anew */
     }
+    if (change == WATCH_CHANGE_MOVED_IN && node && !stays_watched(engine, node))
+        tree_remove(engine->tree, node);
     if (change != WATCH_CHANGE_REMOVED)
         scan_name(engine, dir, name);
     touched = engine_touch(engine, dir, name, CHANGE_WAIT_SETTLE);

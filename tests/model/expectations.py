@@ -76,6 +76,7 @@ class Expectations(Tree):
         self.base = {"f": {}, "d": {}}                                     # path -> id at its start
         self.was = {}                                                      # id -> content, likewise
         for path, entry in self.walk():
+            entry.last_move, entry.dithered = None, False
             for key in entry.ids():
                 self.base[kind_of(entry)][path] = key
                 if entry.inode():
@@ -251,15 +252,16 @@ class Expectations(Tree):
             return entry.expect
         kind = kind_of(entry)
         base = {self.base[kind][path]} if path in self.base[kind] else set()
+        passed = {key for key, places in self.places.items() if path in places}
         if kind == "d":
             if self.rules.blind_directories == "must" or self._stayed(entry, base):
                 return entry.expect
-            return entry.expect | {NEW} | base
+            return entry.expect | {NEW} | base | passed
         inode = entry.inode()
         if inode is None or inode.modified:
             if self._stayed(entry, base):
                 return entry.expect
-            return entry.expect | {NEW} | base | self.dead[kind][path]
+            return entry.expect | {NEW} | base | passed | self.dead[kind][path]
         if self.volume_was_away and names.same_volume(path, names.VOLUME):
             # Its device has another number now; files of one size and time look alike.
             return entry.expect | {NEW} | base | inode.carried

@@ -86,7 +86,7 @@ class Model(Expectations):
             return False
         inode.contents.add(inode.content)
         inode.content, inode.hidden = content, True
-        known = any(entry.ids() for entry in inode.entries)
+        known = bool(inode.carried) or any(entry.ids() for entry in inode.entries)
         inode.unseen |= (self.rules.tolerates("hidden-edits") or not self._heard(inode, path)
                          or known and (inode.unpaired or bool(inode.carried)
                                        or not self._watched(names.parent(path))))
@@ -143,6 +143,8 @@ class Model(Expectations):
         paired = self._watched(names.parent(path)) and self._watched(names.parent(to))
         came = mover.expect is None
         subtree = list(self.walk(path, mover))
+        mover.dithered |= mover.last_move == (to, path)
+        mover.last_move = path, to
         if victim:
             self.detach(to, forever=True)
         self.detach(path)
@@ -168,8 +170,10 @@ class Model(Expectations):
         if not mover.expect & TOKENS:
             return
         if came and not mover.is_directory():
+            if victim.dithered:  # what the first half of an exchange looks like
+                mover.expect.add(NEW)
             carried = mover.inode().carried if mover.inode() else set()
-            mover.expect = old | carried  # saved by rename
+            mover.expect = mover.expect & {NEW} | old | carried  # saved by rename
             mover.saved = True
             if victim.inode() and (victim.inode().unpaired or victim.inode().entries):
                 mover.expect.add(NEW)  # its row may be elsewhere, or go to another name of its file
@@ -235,12 +239,20 @@ class Model(Expectations):
         if not self.do_write(to, entry.node.content, entry.node.size):
             return False
         if preserve:
+            for source in entry.node.entries:
+                self._twin(source, to)
             copy = self.lookup(to).node
             copy.mtime = entry.node.mtime
             made = self.lookup(to)
             if made.expect and NEW in made.expect:
                 made.expect |= self.dead_stamps[copy.stamp()]
         return True
+
+    def _twin(self, source, path):
+        """An exact copy at the very name that a file had before: nothing else tells of its id."""
+        if self.blind and source.expect and any(path in self.places[key] for key in source.ids()):
+            self.lookup(path).expect |= source.ids()
+            source.expect.add(NEW)
 
     def do_copytree(self, path, to):
         """cp -a, without keeping hard links."""

@@ -51,6 +51,8 @@ class Entry:
         self.node = node
         self.expect = None  # None: this place has no row
         self.saved = False  # by rename, in this burst: it has the row of another file
+        self.last_move = None  # (from, to)
+        self.dithered = False  # moved there and back, in this burst
 
     def ids(self):
         return (self.expect or set()) - TOKENS
