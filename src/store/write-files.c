@@ -176,15 +176,6 @@ void write_announce_removals(Writer *w)
 
 /* ---- behind a commit ---- */
 
-/* The row has come from another folder. */
-static void apply_folder(State *state, const WriteRun *run)
-{
-    const char *old = run->old_folder_id;
-
-    if (old && run->folder_id && strcmp(old, run->folder_id) != 0)
-        state_move_file(state, old, run->folder_id, run->id);
-}
-
 static void apply_stamp(State *state, const char *folder_id, const char *id, const StoreOp *op)
 {
     state_write_file(state, folder_id, id, &op->stamp,
@@ -216,10 +207,7 @@ static void apply_run(State *state, const WriteRun *run)
     case STORE_OP_MEDIA_UPDATE:
     case STORE_OP_MEDIA_MOVE:
     case STORE_OP_MEDIA_RESTORE:
-        if (!run_has_row(run))
-            break;
-        apply_folder(state, run);
-        if (op->stamp.ino != 0)
+        if (run_has_row(run) && op->stamp.ino != 0)
             apply_stamp(state, run->folder_id, run->id, op);
         break;
     case STORE_OP_STAMP:
@@ -255,6 +243,16 @@ static bool run_is_new(const WriteRun *run)
 {
     return !run->published && run->result != STORE_OP_RESULT_PENDING &&
            run->result != STORE_OP_RESULT_FAILED;
+}
+
+/* A row that has come from another folder: that one may have gone in the same call. */
+static void apply_folder(State *state, const WriteRun *run)
+{
+    const char *old = run->old_folder_id;
+
+    if (run_is_new(run) && run_has_row(run) && old && run->folder_id &&
+        strcmp(old, run->folder_id) != 0)
+        state_move_file(state, old, run->folder_id, run->id);
 }
 
 /* The file is named by a row now. */
@@ -293,6 +291,8 @@ void write_apply(Writer *w)
     state_write_begin(state);
     for (size_t i = 0; i < w->unlink.count; i++)
         state_announce_done(state, w->unlink.items[i]);
+    for (size_t i = 0; i < w->n_runs; i++)
+        apply_folder(state, &w->runs[i]);
     for (size_t i = 0; i < w->handed.count; i += 4)
         apply_handed(state, w->handed.items + i);
     for (size_t i = 0; i < w->gone.count; i += 2)
