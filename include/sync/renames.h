@@ -87,7 +87,8 @@ Rename *renames_of(const Renames *renames, const char *path);
 Rename *renames_put(Renames *renames, const char *path, const char *id, const FileStamp *stamp,
                     Node *dir, const char *name);
 void renames_judge(Renames *renames, Rename *rename, bool exchanged); /* a doubtful one */
-void renames_land(Renames *renames);                                  /* everything has been seen */
+void renames_end_doubts(Renames *renames);
+void renames_land(Renames *renames);                   /* everything has been seen */
 void renames_forget(Renames *renames, Rename *rename); /* the row stays where it is */
 /* The row stands at path now. */
 void renames_committed(Renames *renames, Rename *rename, const char *path);

@@ -86,10 +86,8 @@ static bool judge(Round *round, Sighting *item)
         renames_judge(renames, here, is_file);
     else if (item->change->tries++ < TRIES_LIMIT)
         return false;
-    else if (doubt && doubt->doubting)
-        renames_judge(renames, doubt->doubting, true);
-    else if (doubt && doubt->doubtful)
-        renames_judge(renames, doubt, true);
+    else
+        renames_end_doubts(renames);
     return true;
 }
 

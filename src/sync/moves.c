@@ -70,8 +70,9 @@ static bool is_claimed_by(const List *moves, const Node *node, const char *path)
  */
 static bool has_no_rows(const Engine *engine, const Node *node, const char *rows_path)
 {
-    return is_claimed_by(&engine->moves, node, rows_path) ||
-           is_claimed_by(&engine->moves_taken, node, rows_path);
+    return !move_of(&engine->moves_taken, node) &&
+           (is_claimed_by(&engine->moves, node, rows_path) ||
+            is_claimed_by(&engine->moves_taken, node, rows_path));
 }
 
 /* moves_record() - a directory is about to be relinked: remember where its rows are */

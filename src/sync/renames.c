@@ -139,12 +139,7 @@ static void lift(Renames *renames, Rename *rename)
     free_name(&rename->dir, &rename->name);
 }
 
-/*
- * renames_forget() - the row stays where it is, and belongs to what is there
- *
- * Of one that is being written that is where it is being written to.
- */
-void renames_forget(Renames *renames, Rename *rename)
+static void drop(Renames *renames, Rename *rename)
 {
     end_doubt(rename);
     if (rename->doubting)
@@ -159,6 +154,36 @@ void renames_forget(Renames *renames, Rename *rename)
     free(rename->from);
     free(rename->id);
     free(rename);
+}
+
+/*
+ * renames_forget() - the row stays where it is, and belongs to what is there
+ *
+ * Of one that is being written that is where it is being written to. The other half of a doubtful
+ * exchange is forgotten too when it is without a place: its file is at neither of the two names.
+ */
+void renames_forget(Renames *renames, Rename *rename)
+{
+    Rename *doubting = rename->doubting;
+
+    drop(renames, rename);
+    if (doubting && !doubting->dir)
+        drop(renames, doubting);
+}
+
+/* renames_end_doubts() - nothing will tell: what looks like an exchange was one */
+void renames_end_doubts(Renames *renames)
+{
+    Rename *doubtful;
+
+    do {
+        doubtful = NULL;
+        LIST_FOREACH (link, &renames->all)
+            if (CONTAINER_OF(link, Rename, link)->doubtful)
+                doubtful = CONTAINER_OF(link, Rename, link);
+        if (doubtful)
+            renames_judge(renames, doubtful, true);
+    } while (doubtful);
 }
 
 /*
@@ -292,7 +317,8 @@ static bool is_exchange(const Renames *renames, const Node *dir, const char *nam
            last->from_dir == dir && strcmp(last->from_name, name) == 0;
 }
 
-/* The entry of the row that what arrived last had come over; NULL: that had none, or is elsewhere. */
+/* The entry of the row that what arrived last had come over; NULL: that had none, or is elsewhere.
+ */
 static Rename *covered_by_last(Renames *renames)
 {
     const char *under = renames->last.under;
@@ -445,7 +471,7 @@ Rename *renames_put(Renames *renames, const char *path, const char *id, const Fi
     Rename *there = renames_at(renames, dir, name);
 
     if (there && there != rename)
-        renames_forget(renames, there);
+        drop(renames, there);
     if (!rename)
         rename = rename_new(renames, path);
     if (!rename)
@@ -506,7 +532,7 @@ void renames_land(Renames *renames)
 
         rename->unsure = false;
         if (rename->in_air || !rename->dir)
-            renames_forget(renames, rename);
+            drop(renames, rename);
     }
 }
 
@@ -523,7 +549,7 @@ static void set_from(Renames *renames, Rename *rename, char *path)
     /* The table had room for it a moment ago. */
     (void)hash_insert(&renames->rows, &rename->by_from, path_hash(rename->from));
     if (!path)
-        renames_forget(renames, rename);
+        drop(renames, rename);
 }
 
 static bool is_place_at(const Rename *rename, const char *path)

@@ -73,6 +73,7 @@ class Expectations(Tree):
         self.dead_stamps = collections.defaultdict(set)                    # stamp -> ids
         self.places = collections.defaultdict(set)                         # id -> paths, this burst
         self.moved = set()                                                 # ids, this burst
+        self.dithered = set()  # ids of what was moved there and back, this burst
         self.base = {"f": {}, "d": {}}                                     # path -> id at its start
         self.was = {}                                                      # id -> content, likewise
         for path, entry in self.walk():
@@ -93,7 +94,7 @@ class Expectations(Tree):
         inode.carried = set()
         inode.settled = inode.content
         inode.contents = {inode.content}
-        inode.unpaired = inode.hidden = False
+        inode.unpaired = inode.hidden = inode.shared = inode.stirred = False
 
     # -- looking --
 
@@ -134,6 +135,7 @@ class Expectations(Tree):
         if entry.is_directory():
             entry.node.carried |= ids
         if inode:
+            self._stir(inode)
             if entry_was_new:  # it may have got the id of one that was lost before
                 ids = ids | self.lost[inode.content]
             for key in (inode.content, inode.settled, inode.pictured, path):
@@ -166,6 +168,7 @@ class Expectations(Tree):
         expect = {NEW if entry.decodes() else NONE} | dead
         if inode is None:
             return expect
+        expect |= {key for key in self.dithered if path in self.places[key]}
         returned = inode.carried
         if self.rules.returns == "must" and inode.former and not inode.modified:
             return set(inode.former)
@@ -188,10 +191,19 @@ class Expectations(Tree):
         return (not self.rules.tolerates("hard-link-edits") and names.photo_is_shown(path)
                 and self._watched(names.parent(path)))
 
+    @staticmethod
+    def _stir(inode, edited=False):
+        """A name by which it was edited may be gone before it is looked at; the others hear nothing."""
+        inode.shared |= edited and len(inode.entries) > 1
+        inode.stirred |= not edited
+        inode.unseen |= inode.shared and inode.stirred
+        inode.linked |= inode.shared and inode.stirred
+
     def _modify(self, inode, path):
         inode.modified = True
         inode.unseen = inode.hidden = False
         inode.linked = not self._heard(inode, path)
+        self._stir(inode, True)
         for entry in inode.entries:
             if entry.expect and NONE in entry.expect and inode.content is not None:
                 entry.expect = entry.expect | {NEW}
@@ -209,6 +221,13 @@ class Expectations(Tree):
             if entry.expect & TOKENS:  # as if made here: a row may be left under this name
                 entry.expect |= self.dead[kind_of(entry)][new]
             inode = entry.inode()
+            if inode:
+                self._stir(inode)
+            if inode and not paired and len(inode.entries) > 1:
+                for other in inode.entries:  # which of the names is the older one?
+                    if other.expect and other is not entry:
+                        other.expect |= entry.ids()
+                self._loosen(entry, new)
             if inode and not paired:
                 inode.unpaired = True
                 inode.unseen |= inode.hidden  # who told of it is not who is looked at

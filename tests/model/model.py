@@ -86,6 +86,7 @@ class Model(Expectations):
             return False
         inode.contents.add(inode.content)
         inode.content, inode.hidden = content, True
+        self._stir(inode, True)
         known = bool(inode.carried) or any(entry.ids() for entry in inode.entries)
         inode.unseen |= (self.rules.tolerates("hidden-edits") or not self._heard(inode, path)
                          or known and (inode.unpaired or bool(inode.carried)
@@ -122,6 +123,7 @@ class Model(Expectations):
                 or not self.reachable(path) or not names.same_volume(path, to)):
             return False
         self._make(to, entry.node)
+        self._stir(entry.node)
         return True
 
     def do_symlink(self, path, target):
@@ -143,7 +145,9 @@ class Model(Expectations):
         paired = self._watched(names.parent(path)) and self._watched(names.parent(to))
         came = mover.expect is None
         subtree = list(self.walk(path, mover))
-        mover.dithered |= mover.last_move == (to, path)
+        if mover.last_move == (to, path):
+            mover.dithered = True
+            self.dithered |= mover.ids()
         mover.last_move = path, to
         if victim:
             self.detach(to, forever=True)

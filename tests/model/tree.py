@@ -23,7 +23,9 @@ class File:
         self.unpaired = False     # renamed without a cookie pair in this burst
         self.hidden = False       # rewritten, with size and mtime as before, in this burst
         self.unseen = False       # likewise, in a blind burst: rows tell of the older content
-        self.linked = False       # edited by one of several names (a known deviation)
+        self.linked = False       # edited by one of several names, which nobody may have seen
+        self.shared = False       # edited by one of several names in this burst
+        self.stirred = False      # one of several names came or went in this burst
         self.carried = set()      # ids that its names have lost in this burst
         self.former = set()       # ids that they had lost before
 
