@@ -187,17 +187,23 @@ static bool doubt_start(const Scan *scan, Node *known, Node *parent, const char 
 
 /* ---- names that two directories claim ---- */
 
-/* False: memory ran out. */
+#define CONTESTED_MAX 1024
+
+/* False: there are too many, or memory ran out; then the newcomer has it. */
 static bool contest(Engine *engine, Node *dir, const char *name)
 {
     size_t length = strlen(name) + 1;
     Contested *contested;
+    size_t n = 0;
 
     LIST_FOREACH (link, &engine->contested) {
         contested = CONTAINER_OF(link, Contested, link);
         if (contested->dir == dir && strcmp(contested->name, name) == 0)
             return true;
+        n++;
     }
+    if (n >= CONTESTED_MAX)
+        return false;
     contested = calloc(1, sizeof(*contested) + length);
     if (!contested)
         return false;
