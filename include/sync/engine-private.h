@@ -304,6 +304,7 @@ struct Engine {
     size_t n_origins;
     Timer reconcile_timer;
     uint64_t overflow_told; /* clock_now() of the last warning; 0 = never */
+    bool blind;             /* events were lost, and not everything has been seen since */
 
     List unproven; /* UnprovenNode.link: what may be another file system than that of the rows */
     size_t n_unproven;

@@ -188,6 +188,12 @@ static bool is_tracked(const Engine *engine, const char *name)
            !rules_ignore_file(engine->rules, name);
 }
 
+/* Can it be said which row it has? After events were lost its path does not tell. */
+static bool is_known(const Engine *engine, const char *name)
+{
+    return !engine->blind && is_tracked(engine, name);
+}
+
 /* Where the row of a name is, if it has one. */
 static char *row_path(const Engine *engine, const Node *dir, const char *name)
 {
@@ -199,7 +205,7 @@ static char *row_path(const Engine *engine, const Node *dir, const char *name)
 static void on_file_left(WatchListener *listener, Node *dir, const char *name, uint32_t cookie)
 {
     Engine *engine = engine_of(listener);
-    CLEANUP_FREE char *path = is_tracked(engine, name) ? row_path(engine, dir, name) : NULL;
+    CLEANUP_FREE char *path = is_known(engine, name) ? row_path(engine, dir, name) : NULL;
     Rename *rename = path ? renames_left(&engine->renames, dir, name, path, cookie) : NULL;
     const Change *change = rename ? pending_find(&engine->pending, dir, name) : NULL;
 
@@ -252,6 +258,7 @@ static void on_overflow(WatchListener *listener)
                   "looking at everything again");
     engine->overflow_told = now;
     renames_clear(&engine->renames);
+    engine->blind = true;
     LIST_FOREACH (link, &engine->pending.all)
         CONTAINER_OF(link, Change, by_age)->found = true;
     engine->counters.rescans_overflow++;

@@ -581,6 +581,7 @@ void funnel_release_held(Engine *engine)
         return;
     if (all_seen)
         renames_land(&engine->renames);
+    engine->blind &= !all_seen;
     release(engine, &pending->replaced, !all_seen);
     if (idle)
         release_removals(engine, all_seen);

@@ -502,6 +502,18 @@ static bool other_place(const Renames *renames, const Rename *rename, Node **dir
     return *name != NULL;
 }
 
+/* What is doubtful about one entry is so about the one that takes its place. */
+static void inherit_doubt(Rename *rename, Rename *from)
+{
+    rename->doubtful = from->doubtful;
+    rename->covered = from->covered;
+    rename->partner = STEAL_PTR(from->partner);
+    if (rename->partner)
+        rename->partner->doubting = rename;
+    rename->else_dir = STEAL_PTR(from->else_dir);
+    rename->else_name = STEAL_PTR(from->else_name);
+}
+
 /*
  * renames_judge() - end the doubt about one that may be half of an exchange
  * @exchanged: it is; else it went there and back again
@@ -514,6 +526,8 @@ void renames_judge(Renames *renames, Rename *rename, bool exchanged)
     bool known = other_place(renames, rename, &dir, &name);
 
     end_doubt(rename);
+    if (!exchanged && partner && known)
+        inherit_doubt(rename, partner);
     if (!exchanged && partner)
         renames_forget(renames, partner);
     if (!exchanged && known)

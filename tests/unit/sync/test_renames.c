@@ -291,6 +291,19 @@ static void test_covered_doubts(void **state)
     assert_rows(f, "a>b");
     renames_clear(&f->renames);
 
+    /* There and back twice, on from there in between: the second doubt goes to who was meant. */
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    move(f, 'a', 'c');
+    move(f, 'c', 'd');
+    move(f, 'd', 'c');
+    assert_rows(f, "a>b? b>d? d>c");
+    renames_judge(&f->renames, at(f, 'b'), false);
+    assert_rows(f, "a>d? d>c");
+    renames_judge(&f->renames, at(f, 'd'), false);
+    assert_rows(f, "a>c");
+    renames_clear(&f->renames);
+
     move(f, 'a', 'b');
     move(f, 'b', 'a');
     arrive_from_outside(f, 'b');
