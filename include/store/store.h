@@ -65,6 +65,8 @@ int store_open(Store *store);
 const char *store_error(const Store *store); /* why the last condition; "" when none. Borrowed */
 const StoreCounters *store_counters(const Store *store);
 
+bool store_is_connected(const Store *store); /* when it was last asked */
+
 /* All is quiet: gives memory back that only serves to be fast. */
 void store_rest(Store *store);
 

@@ -36,6 +36,7 @@ struct StoreTask {
     char *reason;           /* of a result that is a condition */
     bool problems_differ;   /* the list of problems is to be counted after the work */
     uint64_t n_problems;    /* then: how long it is */
+    bool connected;         /* PictoPy.db could be used when it was last asked */
     StoreCounters counters; /* as they were after the work */
     int (*work)(StoreTask *task, Store *store); /* store's thread: 0, STORE_E_… or negative */
     void (*finish)(StoreTask *task);            /* loop's thread; result 0 unless cancelled */

@@ -464,6 +464,12 @@ uint64_t store_opened(const Store *store)
     return store->opened;
 }
 
+/* store_is_connected() - could PictoPy.db be read when it was last asked? Does not ask it. */
+bool store_is_connected(const Store *store)
+{
+    return store->database.handle && !store->reopen && store->schema.version >= 0;
+}
+
 /*
  * store_rest() - gives the caches of both databases and the names of thumbnails back
  *

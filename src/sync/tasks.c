@@ -26,6 +26,7 @@ static void store_task_run(WorkerJob *job, void *context)
     }
     if (task->result == 0 && task->problems_differ)
         (void)store_problem_count(engine->store, &task->n_problems);
+    task->connected = store_is_connected(engine->store);
     task->counters = *store_counters(engine->store);
 }
 
@@ -113,7 +114,8 @@ static void store_task_done(WorkerJob *job)
         engine_changed(engine);
         return;
     }
-    if (!job->cancelled && task->result == 0)
+    /* Some have asked only our own database, or none. */
+    if (!job->cancelled && task->result == 0 && task->connected)
         database_up(engine);
     engine->n_store_tasks--;
     free(task->reason);

@@ -55,6 +55,10 @@ def test_database_missing_at_start(library):
     status, body = lib.daemon.get("/health")
     assert (status, body["status"], body["database"]) == (503, "unhealthy", "disconnected")
     assert not os.path.exists(lib.database), "the daemon made a database by itself"
+    for _ in range(20):  # answered from the state database: says nothing of the other one
+        assert lib.daemon.problems() == {}
+        assert lib.daemon.get("/health")[1]["database"] == "disconnected"
+    assert "available again" not in lib.log_text()
     os.rename(lib.path("saved.db"), lib.database)
     wait_for("the database is found", lambda: healthy(lib))
     lib.expect({"r/a.jpg"})
