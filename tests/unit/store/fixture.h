@@ -217,10 +217,13 @@ UNUSED static StoreOp fixture_remove(const char *id, MediaKind kind)
     return op;
 }
 
+/* While another connection holds the lock it is tried again, as the daemon does; each try waits. */
 UNUSED static void fixture_write(Fixture *f, StoreOp *ops, size_t n)
 {
-    int r = store_write(f->store, ops, n);
+    int r = STORE_E_BUSY;
 
+    for (int i = 0; i < 100 && r == STORE_E_BUSY; i++)
+        r = store_write(f->store, ops, n);
     if (r)
         fail_msg("store_write: %d %s", r, store_error(f->store));
     for (size_t i = 0; i < n; i++)

@@ -396,7 +396,8 @@ static void test_large(void **state)
     }
     fixture_write_one(f, fixture_op(STORE_OP_FOLDER_REMOVE, "/r/d", NULL), STORE_OP_RESULT_DONE);
     assert_int_equal(graves(f), 100);
-    assert_in_range(store_counters(f->store)->transactions, 100 + 9, 100 + 20);
+    /* At most that many: how much one of them does is a matter of time. */
+    assert_in_range(store_counters(f->store)->transactions, 100 + 9, 100 + 100);
     for (int i = 0; i < 100; i++) {
         char path[32];
 
