@@ -94,6 +94,27 @@ def test_start_while_a_volume_hangs(library, faulty, what):
     lib.expect(names)
 
 
+@pytest.mark.parametrize("what", HANGS)
+def test_start_while_a_mount_below_a_root_hangs(library, faulty, what):
+    """Ready without it, and what is beside it in step; all of it when it answers."""
+    lib = library(roots=("a",), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "a/far")
+    names = [f"a/far/d/{i}.jpg" for i in range(5)] + ["a/x.jpg", "a/near/y.jpg", "a/z/z.jpg"]
+    for name in names:
+        lib.photo(name)
+    sick.tell(HANGS[what])
+    lib.start(settle=False)
+    lib.daemon.wait_line("^notice: ready", timeout=20)
+    lib.daemon.wait_line("does not answer", timeout=20)
+    wait_for("the rest is in step", lambda: all(lib.row(name) for name in names[5:]))
+    lib.photo("a/near/new.jpg")
+    lib.settle()
+    assert lib.row("a/near/new.jpg")
+    sick.tell("clear")
+    lib.daemon.wait_line("answers again", timeout=20)
+    lib.expect(names + ["a/near/new.jpg"])
+
+
 def test_stop_while_a_volume_hangs(library, faulty):
     """The process cannot end before the kernel lets its thread go, but it lets go of all it has: a
     new one starts at once."""
