@@ -35,6 +35,8 @@ void worker_stop(Worker *worker);
 /* Stops, waits at most timeout_us for the running job to end. A thread that does not end in time
  * (a dead network mount) is detached and its Worker leaked on purpose. Returns true when joined. */
 bool worker_free(Worker *worker, uint64_t timeout_us);
+/* The same for one without jobs, at once; false: it has not ended yet, to be tried again. */
+bool worker_try_free(Worker *worker);
 
 void worker_submit(Worker *worker, WorkerJob *job);
 size_t worker_backlog(const Worker *worker); /* submitted and not yet done */

@@ -285,8 +285,9 @@ struct Engine {
     size_t n_places, places_capacity;
     MountTable *mount_table;
     Timer mounts_timer;
-    Timer hung_timer; /* while a volume's thread is at work */
-    unsigned n_hung;  /* volumes */
+    Timer hung_timer;  /* while a volume's thread is at work */
+    Timer looks_timer; /* while private volumes wait for a thread */
+    unsigned n_hung;   /* volumes */
 
     List scans; /* Scan.link */
     size_t n_scans;
@@ -431,6 +432,7 @@ void place_prove(Engine *engine, Node *node, const ReconcileResult *result);
 void places_judge(Engine *engine); /* scans have ended */
 void proof_done(Engine *engine);
 void volume_submit(Engine *engine, Volume *volume, WorkerJob *job);
+void looks_continue(Engine *engine);
 void volume_answered(Engine *engine, Volume *volume);
 void volumes_answered(Engine *engine); /* at the begin of a round */
 bool node_is_hung(const Engine *engine, const Node *node);

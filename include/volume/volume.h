@@ -12,7 +12,9 @@ typedef struct Volume {
     char *device;      /* "major:minor"; NULL: not known yet, the volume of one user only */
     char *type;        /* of the file system; NULL with device */
     MountKind kind;    /* REMOTE: polled as well as watched */
-    Worker *worker;    /* NULL after volumes_stop() */
+    Worker *worker;    /* NULL after volumes_stop(), and of a private one that has to wait */
+    WorkerJob *first;  /* of one that waits: the job that its thread will begin with */
+    ListNode waiting;  /* Volumes.waiting */
     Sidecars sidecars; /* its thread's */
     unsigned users;    /* places on it; without any it is ended by volumes_reap() */
     /* the engine's: */
@@ -27,9 +29,10 @@ typedef struct Volume {
 } Volume;
 
 typedef struct Volumes {
-    List list; /* Volume.link */
+    List list;    /* Volume.link */
+    List waiting; /* Volume.waiting: private ones without a thread, in their order */
     Mailbox *mailbox;
-    unsigned n_started;
+    bool stopped;
 } Volumes;
 
 void volumes_init(Volumes *volumes, Mailbox *mailbox);
@@ -42,6 +45,10 @@ void volumes_done(Volumes *volumes); /* after that */
 int volumes_get(Volumes *volumes, const Mount *mount, Volume **ret_volume);
 /* One with a thread of its own, for looking at what is not known yet. */
 int volumes_get_private(Volumes *volumes, Volume **ret_volume);
+/* Gives a job to a volume's thread; a private one's first job waits for volumes_start(). */
+void volume_run(Volumes *volumes, Volume *volume, WorkerJob *job);
+/* Starts threads of private ones that wait; true: not all of them, to be called again soon. */
+bool volumes_start(Volumes *volumes);
 Volume *volume_release(Volume *volume); /* one user less; returns NULL */
 /* Ends those without users whose thread is at rest. Not from a job's done(). */
 void volumes_reap(Volumes *volumes);

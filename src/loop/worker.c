@@ -291,6 +291,24 @@ bool worker_free(Worker *worker, uint64_t timeout_us)
 }
 
 /*
+ * worker_try_free() - end a worker that has no jobs, and will get none, without waiting for it
+ *
+ * The loop's thread. Return: true when it is freed; false when its thread has not ended yet: to be
+ * called again, or worker_free() instead.
+ */
+bool worker_try_free(Worker *worker)
+{
+    (void)pthread_mutex_lock(&worker->mutex);
+    worker->quit = true;
+    (void)pthread_cond_signal(&worker->wake);
+    (void)pthread_mutex_unlock(&worker->mutex);
+    if (pthread_tryjoin_np(worker->thread, NULL) != 0)
+        return false;
+    worker_destroy(worker);
+    return true;
+}
+
+/*
  * worker_submit() - give a job to the thread
  * @job: zeroed, with priority, run and done set; the worker's until done() gets it
  *

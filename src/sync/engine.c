@@ -149,6 +149,7 @@ static void engine_round(LoopHook *hook)
         drop_waiting(engine);
     volumes_answered(engine);
     volumes_reap(&engine->volumes);
+    looks_continue(engine);
     if (list_is_empty(&engine->scans))
         watcher_drop_orphans(engine->watcher);
     scans_continue(engine);

@@ -21,7 +21,8 @@
 #include "util/log.h"
 
 #define HUNG_LOOK   (CLOCK_US_PER_SEC)
-#define MOUNTS_WAIT (50 * CLOCK_US_PER_MS) /* several mounts often come together */
+#define LOOKS_WAIT  (100 * CLOCK_US_PER_MS) /* those under way may hang */
+#define MOUNTS_WAIT (50 * CLOCK_US_PER_MS)  /* several mounts often come together */
 
 /* ---- places ---- */
 
@@ -338,7 +339,8 @@ static void hung_look(Timer *timer)
     LIST_FOREACH (link, &engine->volumes.list) {
         Volume *volume = CONTAINER_OF(link, Volume, link);
 
-        if (volume->hung || worker_backlog(volume->worker) == 0)
+        at_work |= volume->first != NULL; /* it will be */
+        if (volume->hung || !volume->worker || worker_backlog(volume->worker) == 0)
             continue;
         if (worker_busy_for(volume->worker) >= engine->config->watch_hung_after)
             volume_hung(engine, volume);
@@ -352,14 +354,27 @@ static void hung_look(Timer *timer)
 /* volume_submit() - give a job to a volume's thread and see to it that it comes back */
 void volume_submit(Engine *engine, Volume *volume, WorkerJob *job)
 {
-    if (!volume->worker) { /* the engine is being stopped */
-        job->cancelled = true;
-        job->done(job);
+    volume_run(&engine->volumes, volume, job);
+    if (engine->volumes.stopped)
         return;
-    }
-    worker_submit(volume->worker, job);
+    if (!list_is_empty(&engine->volumes.waiting) && !timer_is_armed(&engine->looks_timer))
+        (void)timer_arm_in(&engine->looks_timer, 0);
     if (!timer_is_armed(&engine->hung_timer))
         (void)timer_arm_in(&engine->hung_timer, HUNG_LOOK);
+}
+
+/* looks_continue() - in each round: more threads for what has not been looked at yet */
+void looks_continue(Engine *engine)
+{
+    if (volumes_start(&engine->volumes))
+        (void)timer_arm_in(&engine->looks_timer, LOOKS_WAIT);
+    else
+        timer_disarm(&engine->looks_timer);
+}
+
+static void looks_fired(Timer *timer)
+{
+    looks_continue(CONTAINER_OF(timer, Engine, looks_timer));
 }
 
 /* ---- life ---- */
@@ -370,6 +385,7 @@ int places_init(Engine *engine)
 
     timer_init(&engine->mounts_timer, engine->timers, mounts_look);
     timer_init(&engine->hung_timer, engine->timers, hung_look);
+    timer_init(&engine->looks_timer, engine->timers, looks_fired);
     if (r == 0)
         r = mount_watch_init(&engine->mounts, engine->loop, mounts_changed);
     return error_trace(r);
@@ -380,6 +396,7 @@ void places_done(Engine *engine)
     places_sweep(engine);
     timer_disarm(&engine->mounts_timer);
     timer_disarm(&engine->hung_timer);
+    timer_disarm(&engine->looks_timer);
     mount_watch_done(&engine->mounts);
     engine->mount_table = mount_table_unref(engine->mount_table);
     free(engine->places);

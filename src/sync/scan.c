@@ -353,7 +353,7 @@ void scan_root(Root *root, bool idle)
         return;
     }
     if (!volume && volumes_get_private(&engine->volumes, &volume) < 0) {
-        root_look_later(root); /* too many threads */
+        root_look_later(root);
         return;
     }
     scan = scan_new(engine, root->path, volume);
