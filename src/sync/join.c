@@ -135,6 +135,18 @@ static void write_folder(Engine *engine, const JoinDirectory *directory)
     batch_add(engine, write);
 }
 
+/* A round may have seen a later time since the listing was made, or this comparison the row of
+ * before another one's write: whichever is written last, the directory is looked at again. */
+static void note_time(Engine *engine, Node *node, int64_t mtime)
+{
+    if (node->mtime == INT64_MIN || node->mtime == mtime) {
+        node->mtime = mtime;
+        return;
+    }
+    node->mtime = INT64_MIN;
+    (void)engine_touch(engine, node, "", CHANGE_WAIT_NONE);
+}
+
 static void join_apply(Engine *engine, JoinDirectory *directory)
 {
     ReconcileResult *result = &directory->result;
@@ -148,10 +160,7 @@ static void join_apply(Engine *engine, JoinDirectory *directory)
     engine->counters.files_unchanged += result->n_unchanged;
     if (result->folder_differs)
         write_folder(engine, directory);
-    /* A round may have seen a later one since the listing was made. */
-    if (directory->node->mtime != INT64_MIN && directory->node->mtime != directory->listing->mtime)
-        (void)engine_touch(engine, directory->node, "", CHANGE_WAIT_NONE);
-    directory->node->mtime = directory->listing->mtime;
+    note_time(engine, directory->node, directory->listing->mtime);
     for (size_t i = 0; i < result->n_names; i++) {
         Change *change = engine_touch(engine, directory->node, result->names[i], CHANGE_WAIT_NONE);
 

