@@ -37,7 +37,8 @@ class Model(Expectations):
     def _free_name(self, path):
         """May something be made here?"""
         entry, holder, _ = self.find(path)
-        return entry is None and holder is not None and self.reachable(path)
+        return (entry is None and holder is not None and self.reachable(path)
+                and names.fits(path))
 
     def _writable(self, path):
         entry = self.lookup(path)

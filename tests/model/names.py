@@ -5,6 +5,7 @@ is not. r3 is a volume of its own. Bytes that are no text are surrogates, as os.
 """
 
 import fnmatch
+import os
 
 ROOTS = ("r1", "r2", "r3")
 OUT = "out"
@@ -39,6 +40,11 @@ def base(path):
 
 def is_below(path, directory):
     return path.startswith(directory + "/")
+
+
+def fits(path):
+    """Is the name no longer than file systems take?"""
+    return len(os.fsencode(base(path))) <= 255
 
 
 def same_volume(a, b):
