@@ -13,6 +13,10 @@
 #include "util/error.h"
 #include "util/log.h"
 
+/* Node.mtime: two looks disagree, so what is found next is written, whatever the row says: an older
+ * time may be on its way to it. */
+#define MTIME_DOUBTED (INT64_MIN + 1)
+
 typedef struct Join {
     StoreTask task;
     Scan *scan;
@@ -120,7 +124,8 @@ static void write_folder(Engine *engine, const JoinDirectory *directory)
 {
     const StoreDirectory *rows = &directory->rows;
     const Listing *listing = directory->listing;
-    bool is_right = rows->folder_id && rows->folder_mtime == listing->mtime;
+    bool is_right = rows->folder_id && rows->folder_mtime == listing->mtime &&
+                    directory->node->mtime != MTIME_DOUBTED;
     Write *write =
         batch_new(is_right ? STORE_OP_STAMP : STORE_OP_FOLDER_ENSURE, directory->node, "");
 
@@ -139,11 +144,11 @@ static void write_folder(Engine *engine, const JoinDirectory *directory)
  * before another one's write: whichever is written last, the directory is looked at again. */
 static void note_time(Engine *engine, Node *node, int64_t mtime)
 {
-    if (node->mtime == INT64_MIN || node->mtime == mtime) {
+    if (node->mtime == INT64_MIN || node->mtime == MTIME_DOUBTED || node->mtime == mtime) {
         node->mtime = mtime;
         return;
     }
-    node->mtime = INT64_MIN;
+    node->mtime = MTIME_DOUBTED;
     (void)engine_touch(engine, node, "", CHANGE_WAIT_NONE);
 }
 
@@ -158,7 +163,7 @@ static void join_apply(Engine *engine, JoinDirectory *directory)
         return;
     excluded_listed(engine, directory->path, directory->listing);
     engine->counters.files_unchanged += result->n_unchanged;
-    if (result->folder_differs)
+    if (result->folder_differs || directory->node->mtime == MTIME_DOUBTED)
         write_folder(engine, directory);
     note_time(engine, directory->node, directory->listing->mtime);
     for (size_t i = 0; i < result->n_names; i++) {
