@@ -368,7 +368,7 @@ static void tell_moves(Engine *engine, const Batch *batch)
     CLEANUP_FREE PathMove *moves = NULL;
     size_t n = 0;
 
-    if (!batch->writes[0]->move) /* they have a batch of their own */
+    if (batch->count == 0 || !batch->writes[0]->move) /* they have a batch of their own */
         return;
     moves = calloc(batch->count, sizeof(*moves));
     for (size_t i = 0; i < batch->count && moves; i++) {

@@ -182,6 +182,7 @@ static Write *move_write(Engine *engine, Move *move)
     if (!write->op.path || !write->op.new_path)
         return write_free(write);
     list_remove(&move->link);
+    assert(engine->moves_taken.head.prev); /* it is in no list now, so not in this one either */
     list_append(&engine->moves_taken, &move->link);
     write->move = move;
     return write;

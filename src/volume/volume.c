@@ -59,8 +59,12 @@ unsigned volumes_stop(Volumes *volumes, uint64_t timeout_us)
     unsigned left = 0;
 
     volumes->stopped = true;
-    for (ListNode *link; (link = list_take(&volumes->waiting));)
-        job_cancel(STEAL_PTR(CONTAINER_OF(link, Volume, waiting)->first));
+    for (ListNode *link; (link = list_take(&volumes->waiting));) {
+        WorkerJob *first = STEAL_PTR(CONTAINER_OF(link, Volume, waiting)->first);
+
+        if (first)
+            job_cancel(first);
+    }
     LIST_FOREACH (link, &volumes->list)
         if (CONTAINER_OF(link, Volume, link)->worker)
             worker_stop(CONTAINER_OF(link, Volume, link)->worker);
@@ -84,13 +88,13 @@ void volumes_done(Volumes *volumes)
         volume_free(CONTAINER_OF(link, Volume, link));
 }
 
-/* Without a thread. */
-static int volume_new(Volumes *volumes, const Mount *mount, const char *device, Volume **ret_volume)
+/* Without a thread. NULL: memory ran out. */
+static Volume *volume_new(Volumes *volumes, const Mount *mount, const char *device)
 {
     Volume *volume = calloc(1, sizeof(*volume));
 
     if (!volume)
-        return error_trace(-ENOMEM);
+        return NULL;
     volume->kind = mount ? mount->kind : MOUNT_KIND_LOCAL;
     list_init(&volume->ready);
     list_init(&volume->media_queue);
@@ -100,10 +104,9 @@ static int volume_new(Volumes *volumes, const Mount *mount, const char *device, 
     list_append(&volumes->list, &volume->link);
     if ((device && !volume->device) || (mount && !volume->type)) {
         volume_free(volume);
-        return error_trace(-ENOMEM);
+        return NULL;
     }
-    *ret_volume = volume;
-    return 0;
+    return volume;
 }
 
 static int volume_start(Volumes *volumes, Volume *volume)
@@ -131,7 +134,7 @@ static bool is_volume_of(const Volume *volume, const Mount *mount, const char *d
 int volumes_get(Volumes *volumes, const Mount *mount, Volume **ret_volume)
 {
     const char *device = mount ? mount->device : "0:0";
-    Volume *volume = NULL;
+    Volume *volume;
     int r;
 
     LIST_FOREACH (link, &volumes->list) {
@@ -142,9 +145,9 @@ int volumes_get(Volumes *volumes, const Mount *mount, Volume **ret_volume)
             return 0;
         }
     }
-    r = volume_new(volumes, mount, device, &volume);
-    if (r < 0)
-        return error_trace(r);
+    volume = volume_new(volumes, mount, device);
+    if (!volume)
+        return error_trace(-ENOMEM);
     r = volume_start(volumes, volume);
     if (r < 0) {
         volume_free(volume);
@@ -156,7 +159,8 @@ int volumes_get(Volumes *volumes, const Mount *mount, Volume **ret_volume)
 
 int volumes_get_private(Volumes *volumes, Volume **ret_volume)
 {
-    return error_trace(volume_new(volumes, NULL, NULL, ret_volume));
+    *ret_volume = volume_new(volumes, NULL, NULL);
+    return *ret_volume ? 0 : error_trace(-ENOMEM);
 }
 
 /* volume_run() - see the header; after volumes_stop() the job comes back at once, cancelled */
