@@ -174,16 +174,14 @@ void renames_forget(Renames *renames, Rename *rename)
 /* renames_end_doubts() - nothing will tell: what looks like an exchange was one */
 void renames_end_doubts(Renames *renames)
 {
-    Rename *doubtful;
+    LIST_FOREACH (link, &renames->all)
+        end_doubt(CONTAINER_OF(link, Rename, link));
+    LIST_FOREACH_SAFE (link, tmp, &renames->all) {
+        Rename *rename = CONTAINER_OF(link, Rename, link);
 
-    do {
-        doubtful = NULL;
-        LIST_FOREACH (link, &renames->all)
-            if (CONTAINER_OF(link, Rename, link)->doubtful)
-                doubtful = CONTAINER_OF(link, Rename, link);
-        if (doubtful)
-            renames_judge(renames, doubtful, true);
-    } while (doubtful);
+        if (!rename->dir)
+            drop(renames, rename);
+    }
 }
 
 /*
@@ -220,13 +218,17 @@ void renames_clear(Renames *renames)
     hash_done(&renames->air);
 }
 
-static Rename *rename_new(Renames *renames, const char *path)
+/* Before any entry is held: what is made later, such as the second of an exchange, has room. */
+static void keep_bound(Renames *renames)
 {
-    Rename *rename;
-
     if (renames->count >= RENAMES_MAX)
         renames_clear(renames);
-    rename = calloc(1, sizeof(*rename));
+}
+
+static Rename *rename_new(Renames *renames, const char *path)
+{
+    Rename *rename = calloc(1, sizeof(*rename));
+
     if (!rename)
         return NULL;
     rename->from = strdup(path);
@@ -279,10 +281,12 @@ static void note_left(Renames *renames, const Node *dir, const char *name, uint3
 Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *path,
                      uint32_t cookie)
 {
-    Rename *rename = renames_at(renames, dir, name);
     Node *ref = node_ref(dir);
     char *copy = strdup(name);
+    Rename *rename;
 
+    keep_bound(renames);
+    rename = renames_at(renames, dir, name);
     renames->n_events++;
     note_left(renames, dir, name, cookie);
     if (!rename && !renames_of(renames, path)) /* else it is a new file */
@@ -467,9 +471,11 @@ void renames_written(Renames *renames, const Node *dir, const char *name)
 Rename *renames_put(Renames *renames, const char *path, const char *id, const FileStamp *stamp,
                     Node *dir, const char *name)
 {
-    Rename *rename = renames_of(renames, path);
-    Rename *there = renames_at(renames, dir, name);
+    Rename *rename, *there;
 
+    keep_bound(renames);
+    rename = renames_of(renames, path);
+    there = renames_at(renames, dir, name);
     if (there && there != rename)
         drop(renames, there);
     if (!rename)

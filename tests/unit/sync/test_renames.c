@@ -447,6 +447,39 @@ static void test_bounded(void **state)
     assert_int_equal(f->renames.count, 1);
 }
 
+/* The table is full just when the second half of an exchange arrives. */
+static void test_exchange_at_the_bound(void **state)
+{
+    Fixture *f = *state;
+    char name[32], path[48];
+
+    for (unsigned i = 1; i < RENAMES_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "%u.jpg", i);
+        (void)snprintf(path, sizeof(path), "/r/%u.jpg", i);
+        (void)renames_left(&f->renames, f->dir, name, path, ++f->cookie);
+    }
+    move(f, 'a', 'b');
+    assert_int_equal(f->renames.count, RENAMES_MAX);
+    move(f, 'b', 'a');
+    assert_rows(f, "b>a"); /* all else is forgotten */
+}
+
+static void test_end_of_doubts(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    move(f, 'c', 'd');
+    move(f, 'd', 'c');
+    assert_rows(f, "a>b? b>a c>d? d>c");
+    arrive_from_outside(f, 'e');
+    make(f, 'a'); /* of b it is not known whether it ever was there */
+    assert_rows(f, "a>b? c>d? d>c");
+    renames_end_doubts(&f->renames);
+    assert_rows(f, "a>b c>d d>c");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -470,6 +503,8 @@ int main(void)
         TEST(test_home_while_written),
         TEST(test_directory_moved),
         TEST(test_bounded),
+        TEST(test_exchange_at_the_bound),
+        TEST(test_end_of_doubts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
