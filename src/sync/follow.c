@@ -145,6 +145,27 @@ static size_t take_chain(Engine *engine, Rename *rename, ListNode *at)
     return n;
 }
 
+/*
+ * Has one of a chain left its name since it was asked for?
+ *
+ * Where it goes is to be seen yet (into a directory that is only now being watched). Until then its
+ * row must neither be left behind nor pass for that of a file that was overwritten.
+ */
+static bool has_left(const Engine *engine, const Rename *first)
+{
+    const Rename *rename = first;
+
+    do {
+        CLEANUP_FREE char *path = place_path(rename);
+        const Rename *next = path ? renames_of(&engine->renames, path) : NULL;
+
+        if (rename->in_air)
+            return true;
+        rename = next == rename ? NULL : next;
+    } while (rename && rename != first && !rename->writing);
+    return false;
+}
+
 /* follow_take() - the rows that are to follow their files, as operations */
 void follow_take(Engine *engine, List *writes)
 {
@@ -154,7 +175,8 @@ void follow_take(Engine *engine, List *writes)
         Rename *rename = CONTAINER_OF(link, Rename, asked);
 
         /* Events may have come since it was asked for. */
-        if (!rename->writing && check_chain(engine, rename, true) == FOLLOW_STATE_READY)
+        if (!rename->writing && !has_left(engine, rename) &&
+            check_chain(engine, rename, true) == FOLLOW_STATE_READY)
             n += take_chain(engine, rename, &writes->head);
     }
 }
