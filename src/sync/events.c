@@ -202,13 +202,27 @@ static char *row_path(const Engine *engine, const Node *dir, const char *name)
     return above ? path_join(above, name) : NULL;
 }
 
+/* What events tell is not whole any more: which row is whose, inodes have to tell. */
+static void go_blind(Engine *engine)
+{
+    renames_clear(&engine->renames);
+    engine->blind = true;
+    LIST_FOREACH (link, &engine->pending.all)
+        CONTAINER_OF(link, Change, by_age)->found = true;
+}
+
 static void on_file_left(WatchListener *listener, Node *dir, const char *name, uint32_t cookie)
 {
     Engine *engine = engine_of(listener);
-    CLEANUP_FREE char *path = is_known(engine, name) ? row_path(engine, dir, name) : NULL;
-    Rename *rename = path ? renames_left(&engine->renames, dir, name, path, cookie) : NULL;
-    const Change *change = rename ? pending_find(&engine->pending, dir, name) : NULL;
+    CLEANUP_FREE char *path = NULL;
+    const Change *change;
+    Rename *rename;
 
+    if (engine->renames.count >= RENAMES_MAX)
+        go_blind(engine);
+    path = is_known(engine, name) ? row_path(engine, dir, name) : NULL;
+    rename = path ? renames_left(&engine->renames, dir, name, path, cookie) : NULL;
+    change = rename ? pending_find(&engine->pending, dir, name) : NULL;
     if (change && change->written) /* what was written goes along */
         rename->written = true;
 }
@@ -257,10 +271,7 @@ static void on_overflow(WatchListener *listener)
                   "more changes than the kernel's queue holds (fs.inotify.max_queued_events): "
                   "looking at everything again");
     engine->overflow_told = now;
-    renames_clear(&engine->renames);
-    engine->blind = true;
-    LIST_FOREACH (link, &engine->pending.all)
-        CONTAINER_OF(link, Change, by_age)->found = true;
+    go_blind(engine);
     engine->counters.rescans_overflow++;
     LIST_FOREACH_SAFE (link, tmp, &engine->roots) {
         Root *root = CONTAINER_OF(link, Root, link);
