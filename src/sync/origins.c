@@ -45,10 +45,9 @@ typedef struct Origin {
     Engine *engine;
     OriginState state;
     Node *node; /* referenced */
-    uint64_t dev, ino;
-    uint64_t begun; /* Tree.n_moves */
-    char
-        *rows_path; /* where its rows are; NULL: it has none, those at its path are another one's */
+    uint64_t ino;
+    uint64_t begun;  /* Tree.n_moves */
+    char *rows_path; /* where its rows are; NULL: it has none, those at its path are not its */
     StoreOrigin known;
     ProbeJob probe;
     Volume *volume; /* one user of it, while it is looked at */
@@ -99,10 +98,11 @@ size_t origins_under_way(const Engine *engine)
 
 /* ---- looking ---- */
 
+/* Whatever device it is on: a file system and a copy of it (a clone of the drive, a snapshot) give
+ * the same identifier, inodes and births, and then the one that stays has the rows. */
 static bool is_directory(const Entry *entry, const Origin *origin)
 {
-    return entry->type == ENTRY_TYPE_DIRECTORY && entry->stamp.dev == origin->dev &&
-           entry->stamp.ino == origin->ino;
+    return entry->type == ENTRY_TYPE_DIRECTORY && entry->stamp.ino == origin->ino;
 }
 
 /* Is the directory not at its old path any more? That it cannot be looked at is no answer. */
@@ -218,7 +218,6 @@ static Origin *origin_new(Engine *engine, const JoinDirectory *directory)
     origin->engine = engine;
     origin->node = node_ref(directory->node);
     origin->node->moving = true;
-    origin->dev = directory->listing->dev;
     origin->ino = directory->listing->ino;
     origin->begun = engine->tree->n_moves;
     origin->occupied = rows->folder_id || rows->n_entries > 0 || rows->n_children > 0;
@@ -255,12 +254,16 @@ static bool take_suspected(Engine *engine, JoinDirectory *directory)
     return false;
 }
 
+/* Those that hang do not count: what is put off is scanned again and again until there is room. */
 static size_t count_active(const Engine *engine)
 {
     size_t n = 0;
 
-    LIST_FOREACH (link, &engine->origins)
-        n += CONTAINER_OF(link, Origin, link)->state != ORIGIN_STATE_WAITING;
+    LIST_FOREACH (link, &engine->origins) {
+        const Origin *origin = CONTAINER_OF(link, Origin, link);
+
+        n += origin->state != ORIGIN_STATE_WAITING && !(origin->volume && origin->volume->hung);
+    }
     return n;
 }
 
