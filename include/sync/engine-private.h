@@ -164,9 +164,13 @@ typedef struct PolledNode {
 /* ---- moves of directories ---- */
 
 typedef struct Move {
-    ListNode link;   /* Engine.moves */
+    ListNode link;         /* Engine.moves, until the store carries it out */
+    HashNode by_node;      /* Engine.moves_by_node */
+    HashNode by_rows_path; /* Engine.moves_by_rows_path */
+    Engine *engine;
     Node *node;      /* referenced */
     char *rows_path; /* where its rows are until this is committed */
+    bool taken;      /* the store carries it out */
 } Move;
 
 /* ---- reading media ---- */
@@ -326,8 +330,9 @@ struct Engine {
     unsigned n_rounds;
     Ahead ahead;
 
-    List moves;       /* Move.link */
-    List moves_taken; /* the same, those that the store carries out */
+    List moves;                   /* Move.link: those that are not taken */
+    HashTable moves_by_node;      /* Move.by_node: those that are, too */
+    HashTable moves_by_rows_path; /* Move.by_rows_path: likewise */
     bool moving;
 
     List writes; /* Write.link */

@@ -294,7 +294,6 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->origins);
     list_init(&engine->unproven);
     list_init(&engine->moves);
-    list_init(&engine->moves_taken);
     list_init(&engine->writes);
     list_init(&engine->calls);
     timer_init(&engine->retry_timer, engine->timers, tasks_retry);

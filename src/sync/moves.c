@@ -16,14 +16,61 @@
 #include "util/log.h"
 #include "util/path.h"
 
-static Move *move_of(const List *moves, const Node *node)
-{
-    LIST_FOREACH (link, moves) {
-        Move *move = CONTAINER_OF(link, Move, link);
+/* ---- the records ---- */
 
-        if (move->node == node)
+static uint64_t node_hash(const Node *node)
+{
+    return hash_bytes(&node, sizeof(node), 0);
+}
+
+/* There may be thousands, and each event of a directory looks here. */
+static Move *move_of(const Engine *engine, const Node *node, bool taken)
+{
+    if (engine->moves_by_node.count == 0)
+        return NULL;
+    for (HashNode *h = hash_first(&engine->moves_by_node, node_hash(node)); h; h = hash_next(h)) {
+        Move *move = CONTAINER_OF(h, Move, by_node);
+
+        if (move->node == node && move->taken == taken)
             return move;
     }
+    return NULL;
+}
+
+/* rows_path is taken over. NULL without memory. */
+static Move *move_new(Engine *engine, Node *node, char *rows_path)
+{
+    Move *move = calloc(1, sizeof(*move));
+
+    if (!move || hash_insert(&engine->moves_by_node, &move->by_node, node_hash(node)) < 0) {
+        free(move);
+        free(rows_path);
+        return NULL;
+    }
+    if (hash_insert(&engine->moves_by_rows_path, &move->by_rows_path,
+                    hash_bytes(rows_path, strlen(rows_path), 0)) < 0) {
+        hash_remove(&engine->moves_by_node, &move->by_node);
+        free(move);
+        free(rows_path);
+        return NULL;
+    }
+    move->engine = engine;
+    move->rows_path = rows_path;
+    move->node = node_ref(node);
+    list_append(&engine->moves, &move->link);
+    return move;
+}
+
+Move *move_free(Move *move)
+{
+    if (!move)
+        return NULL;
+    hash_remove(&move->engine->moves_by_node, &move->by_node);
+    hash_remove(&move->engine->moves_by_rows_path, &move->by_rows_path);
+    list_remove(&move->link);
+    (void)node_unref(move->node);
+    free(move->rows_path);
+    free(move);
     return NULL;
 }
 
@@ -31,8 +78,8 @@ static Move *move_of(const List *moves, const Node *node)
  * was just moved, and that is not committed yet. NULL when memory runs out. */
 char *moves_rows_path(const Engine *engine, const Node *node)
 {
-    const Move *taken = move_of(&engine->moves_taken, node);
-    const Move *move = taken ? taken : move_of(&engine->moves, node);
+    const Move *taken = move_of(engine, node, true);
+    const Move *move = taken ? taken : move_of(engine, node, false);
     CLEANUP_FREE char *above = NULL;
 
     if (move)
@@ -43,24 +90,16 @@ char *moves_rows_path(const Engine *engine, const Node *node)
     return above ? path_join(above, node_name(node)) : NULL;
 }
 
-Move *move_free(Move *move)
+/* Are the rows at the first bytes of a path those of another directory, that is not above node? */
+static bool is_claimed(const Engine *engine, const Node *node, const char *path, size_t length)
 {
-    if (!move)
-        return NULL;
-    list_remove(&move->link);
-    (void)node_unref(move->node);
-    free(move->rows_path);
-    free(move);
-    return NULL;
-}
+    uint64_t hash = hash_bytes(path, length, 0);
 
-static bool is_claimed_by(const List *moves, const Node *node, const char *path)
-{
-    LIST_FOREACH (link, moves) {
-        const Move *move = CONTAINER_OF(link, Move, link);
+    for (HashNode *h = hash_first(&engine->moves_by_rows_path, hash); h; h = hash_next(h)) {
+        const Move *move = CONTAINER_OF(h, Move, by_rows_path);
 
-        if (!node_is_within(node, move->node) &&
-            (strcmp(path, move->rows_path) == 0 || path_is_below(path, move->rows_path)))
+        if (strncmp(move->rows_path, path, length) == 0 && move->rows_path[length] == '\0' &&
+            !node_is_within(node, move->node))
             return true;
     }
     return false;
@@ -70,33 +109,31 @@ static bool is_claimed_by(const List *moves, const Node *node, const char *path)
  */
 static bool has_no_rows(const Engine *engine, const Node *node, const char *rows_path)
 {
-    return !move_of(&engine->moves_taken, node) &&
-           (is_claimed_by(&engine->moves, node, rows_path) ||
-            is_claimed_by(&engine->moves_taken, node, rows_path));
+    if (engine->moves_by_rows_path.count == 0 || move_of(engine, node, true))
+        return false;
+    for (size_t length = strlen(rows_path); length > 0; length--)
+        if ((rows_path[length] == '/' || rows_path[length] == '\0') &&
+            is_claimed(engine, node, rows_path, length))
+            return true;
+    return is_claimed(engine, node, rows_path, 1); /* "/" */
 }
 
 /* moves_record() - a directory is about to be relinked: remember where its rows are */
 void moves_record(Engine *engine, Node *node)
 {
-    Move *move;
+    char *rows_path;
 
-    if (move_of(&engine->moves, node))
+    if (move_of(engine, node, false))
         return;
-    move = calloc(1, sizeof(*move));
-    if (move)
-        move->rows_path = moves_rows_path(engine, node);
-    if (!move || !move->rows_path) {
-        free(move);
+    rows_path = moves_rows_path(engine, node);
+    if (!rows_path)
         return; /* its files are then found one by one, by their inodes */
-    }
-    if (has_no_rows(engine, node, move->rows_path)) {
+    if (has_no_rows(engine, node, rows_path)) {
         dirty_add(engine, node, false); /* it gets its own */
-        free(move->rows_path);
-        free(move);
+        free(rows_path);
         return;
     }
-    move->node = node_ref(node);
-    list_append(&engine->moves, &move->link);
+    (void)move_new(engine, node, rows_path);
 }
 
 /*
@@ -106,22 +143,14 @@ void moves_record(Engine *engine, Node *node)
  */
 bool moves_record_from(Engine *engine, Node *node, const char *path)
 {
-    Move *move = move_of(&engine->moves, node) ? NULL : calloc(1, sizeof(*move));
+    char *rows_path = move_of(engine, node, false) ? NULL : strdup(path);
 
-    if (move)
-        move->rows_path = strdup(path);
-    if (!move || !move->rows_path) {
-        free(move);
-        return false;
-    }
-    move->node = node_ref(node);
-    list_append(&engine->moves, &move->link);
-    return true;
+    return rows_path && move_new(engine, node, rows_path);
 }
 
 bool move_is_due(const Engine *engine, const Node *node)
 {
-    return engine->moving || move_of(&engine->moves, node);
+    return engine->moving || move_of(engine, node, false);
 }
 
 bool moves_pending(const Engine *engine)
@@ -162,16 +191,18 @@ static Move *first_move(const Engine *engine)
 
 static Move *move_from(const Engine *engine, const char *path)
 {
-    LIST_FOREACH (link, &engine->moves) {
-        Move *move = CONTAINER_OF(link, Move, link);
+    uint64_t hash = hash_bytes(path, strlen(path), 0);
 
-        if (strcmp(move->rows_path, path) == 0)
+    for (HashNode *h = hash_first(&engine->moves_by_rows_path, hash); h; h = hash_next(h)) {
+        Move *move = CONTAINER_OF(h, Move, by_rows_path);
+
+        if (!move->taken && strcmp(move->rows_path, path) == 0)
             return move;
     }
     return NULL;
 }
 
-static Write *move_write(Engine *engine, Move *move)
+static Write *move_write(Move *move)
 {
     Write *write = batch_new(STORE_OP_FOLDER_MOVE, NULL, NULL);
 
@@ -182,8 +213,7 @@ static Write *move_write(Engine *engine, Move *move)
     if (!write->op.path || !write->op.new_path)
         return write_free(write);
     list_remove(&move->link);
-    assert(engine->moves_taken.head.prev); /* it is in no list now, so not in this one either */
-    list_append(&engine->moves_taken, &move->link);
+    move->taken = true;
     write->move = move;
     return write;
 }
@@ -201,7 +231,7 @@ void moves_take(Engine *engine, List *writes)
     drop_void(engine);
     move = first_move(engine);
     while (move) {
-        Write *write = move_write(engine, move);
+        Write *write = move_write(move);
 
         if (!write)
             return;
@@ -232,8 +262,12 @@ void moves_committed(Engine *engine, const PathMove *moves, size_t n_moves)
 
         if (!path)
             continue;
+        hash_remove(&engine->moves_by_rows_path, &move->by_rows_path);
         free(move->rows_path);
         move->rows_path = path;
+        /* The table had room for it a moment ago. */
+        (void)hash_insert(&engine->moves_by_rows_path, &move->by_rows_path,
+                          hash_bytes(path, strlen(path), 0));
     }
 }
 
@@ -241,4 +275,8 @@ void moves_clear(Engine *engine)
 {
     for (ListNode *link; (link = list_first(&engine->moves));)
         (void)move_free(CONTAINER_OF(link, Move, link));
+    if (engine->moves_by_node.count > 0) /* some are with the store */
+        return;
+    hash_done(&engine->moves_by_node);
+    hash_done(&engine->moves_by_rows_path);
 }
