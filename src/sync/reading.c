@@ -142,6 +142,8 @@ static void decoded(MediaJob *job)
     }
 }
 
+/* EBUSY: the copy in memory could not be sealed at this moment, since the kernel still held pages
+ * of it (F_SEAL_WRITE in fcntl(2)). */
 static void open_failed(MediaTask *task)
 {
     int error = task->open.error;
@@ -149,7 +151,7 @@ static void open_failed(MediaTask *task)
     if (task->open.changed)
         task_again(task, task->engine->pending.waits[CHANGE_WAIT_SETTLE]);
     else if (error == ENOENT || error == ENOTDIR || error == ESTALE || error == ELOOP ||
-             error == EMFILE || error == ENFILE)
+             error == EMFILE || error == ENFILE || error == EBUSY)
         task_again(task, SOON);
     else
         task_problem(task, strerror(error), error == EACCES || error == EPERM);
