@@ -73,7 +73,7 @@ void renames_clear(Renames *renames); /* forget everything */
 /* Events, in their order. path: where the row of this name is in the database. */
 Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *path,
                      uint32_t cookie);
-void renames_arrived(Renames *renames, Node *dir, const char *name, const char *path,
+bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *path,
                      uint32_t cookie);
 void renames_vanished(Renames *renames, uint32_t cookie); /* arrived at a name that is no media's */
 void renames_made(Renames *renames, const Node *dir, const char *name);

@@ -141,10 +141,8 @@ static void tell_renames(Renames *renames, const Node *dir, const char *name, Wa
 static void file_changed(Engine *engine, Node *dir, const char *name, WatchChange what)
 {
     Change *change = pending_find(&engine->pending, dir, name);
-    const Rename *rename;
 
     tell_renames(&engine->renames, dir, name, what);
-    rename = renames_at(&engine->renames, dir, name);
     change = engine_touch(engine, dir, name, wait_for(change, what));
     if (!change)
         return;
@@ -152,7 +150,7 @@ static void file_changed(Engine *engine, Node *dir, const char *name, WatchChang
     change->confirm = change->echo = false;
     if (what == WATCH_CHANGE_WRITTEN || what == WATCH_CHANGE_MOVED_IN)
         change->complete = true;
-    if (what == WATCH_CHANGE_WRITTEN || (rename && rename->written))
+    if (what == WATCH_CHANGE_WRITTEN)
         change->written = true;
     if (what == WATCH_CHANGE_CREATED)
         change->complete = false;
@@ -231,11 +229,17 @@ static void on_file_arrived(WatchListener *listener, Node *dir, const char *name
 {
     Engine *engine = engine_of(listener);
     CLEANUP_FREE char *path = is_tracked(engine, name) ? row_path(engine, dir, name) : NULL;
+    Change *change;
 
-    if (path)
-        renames_arrived(&engine->renames, dir, name, path, cookie);
-    else
+    if (!path) {
         renames_vanished(&engine->renames, cookie);
+        return;
+    }
+    if (!renames_arrived(&engine->renames, dir, name, path, cookie))
+        return;
+    change = engine_touch(engine, dir, name, CHANGE_WAIT_SETTLE);
+    if (change)
+        change->written = true;
 }
 
 static void on_directory_moving(WatchListener *listener, Node *node, Node *to UNUSED,

@@ -388,12 +388,16 @@ static void note_arrived(Renames *renames, const Rename *rename, Node *dir, cons
  *
  * One that is not in the air has no row, or nobody knows which: what is at the name keeps its
  * entry, or the row of its own path (saved by rename).
+ *
+ * Returns whether what arrived has been written to on its way. The caller must note it, for the
+ * entry of a file that has come home is gone.
  */
-void renames_arrived(Renames *renames, Node *dir, const char *name, const char *path,
+bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *path,
                      uint32_t cookie)
 {
     Rename *rename = in_air(renames, cookie);
     Rename *there = renames_at(renames, dir, name);
+    bool written = rename && rename->written;
 
     renames->n_events++;
     if (rename && media_kind_of(rename->from) != media_kind_of(name)) {
@@ -415,6 +419,7 @@ void renames_arrived(Renames *renames, Node *dir, const char *name, const char *
             !rename->writing && !rename->doubting && !rename->doubtful)
             renames_forget(renames, rename); /* home again */
     }
+    return written;
 }
 
 /* renames_vanished() - MOVED_TO a name that has no row */

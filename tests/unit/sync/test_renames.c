@@ -67,20 +67,20 @@ static void leave(Fixture *f, char from)
     (void)renames_left(&f->renames, f->dir, name_of(from), path_of(from), ++f->cookie);
 }
 
-static void arrive(Fixture *f, char to, uint32_t cookie)
+static bool arrive(Fixture *f, char to, uint32_t cookie)
 {
-    renames_arrived(&f->renames, f->dir, name_of(to), path_of(to), cookie);
+    return renames_arrived(&f->renames, f->dir, name_of(to), path_of(to), cookie);
 }
 
 static void move(Fixture *f, char from, char to)
 {
     leave(f, from);
-    arrive(f, to, f->cookie);
+    (void)arrive(f, to, f->cookie);
 }
 
 static void arrive_from_outside(Fixture *f, char to)
 {
-    arrive(f, to, ++f->cookie);
+    assert_false(arrive(f, to, ++f->cookie)); /* nothing is known of it */
 }
 
 static void make(Fixture *f, char name)
@@ -190,7 +190,7 @@ static void test_late_arrival(void **state)
     cookie = f->cookie;
     move(f, 'b', 'a');
     assert_rows(f, "a>(air) b>a");
-    arrive(f, 'c', cookie);
+    (void)arrive(f, 'c', cookie);
     assert_rows(f, "a>c b>a");
 }
 
@@ -357,7 +357,7 @@ static void test_other_table(void **state)
     Fixture *f = *state;
 
     leave(f, 'a');
-    renames_arrived(&f->renames, f->dir, "a.mp4", "/r/a.mp4", f->cookie);
+    (void)renames_arrived(&f->renames, f->dir, "a.mp4", "/r/a.mp4", f->cookie);
     assert_rows(f, "");
 }
 
@@ -398,6 +398,22 @@ static void test_committed(void **state)
     assert_rows(f, "");
 }
 
+/* What was written under another name is told wherever it arrives, at home too. */
+static void test_written_on_the_way(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    at(f, 'b')->written = true;
+    leave(f, 'b');
+    assert_true(arrive(f, 'c', f->cookie));
+    leave(f, 'c');
+    assert_true(arrive(f, 'a', f->cookie));
+    assert_rows(f, "");
+    leave(f, 'a');
+    assert_false(arrive(f, 'b', f->cookie));
+}
+
 /* The row is still on its way to b when its file comes home: it has to come back. */
 static void test_home_while_written(void **state)
 {
@@ -423,7 +439,7 @@ static void test_directory_moved(void **state)
 
     assert_int_equal(tree_add(&f->tree, f->dir, "d", &sub), 0);
     (void)renames_left(&f->renames, sub, "a.jpg", "/r/d/a.jpg", 1);
-    arrive(f, 'b', 1);
+    (void)arrive(f, 'b', 1);
     renames_rebase(&f->renames, &(PathMove){"/r/d", "/r/new"}, 1);
     assert_non_null(renames_of(&f->renames, "/r/new/a.jpg"));
     assert_null(renames_of(&f->renames, "/r/d/a.jpg"));
@@ -500,6 +516,7 @@ int main(void)
         TEST(test_other_table),
         TEST(test_found_by_inode),
         TEST(test_committed),
+        TEST(test_written_on_the_way),
         TEST(test_home_while_written),
         TEST(test_directory_moved),
         TEST(test_bounded),
