@@ -25,12 +25,14 @@ struct Rename {
     FileStamp stamp;   /* then: of its file */
     Node *dir; /* referenced: where its file is; in the air: the name that it left; NULL: nowhere */
     char *name;
-    bool in_air;      /* it left its name, and has come up nowhere yet */
-    uint32_t cookie;  /* in the air */
-    bool written;     /* the engine's: written to, and not yet read */
-    bool unsure;      /* found by its inode: files may be found yet that belong to it */
-    bool doubtful;    /* one half of an exchange, or there and back again: sync/renames.c */
-    bool covered;     /* and something came over it since: what is there says nothing */
+    bool in_air;     /* it left its name, and has come up nowhere yet */
+    uint32_t cookie; /* in the air */
+    bool written;    /* the engine's: written to, and not yet read */
+    bool unsure;     /* found by its inode: files may be found yet that belong to it */
+    bool doubtful;   /* one half of an exchange, or there and back again: sync/renames.c */
+    bool covered;    /* and something came over it since: what is there says nothing */
+    bool revived; /* it had lost its name to the one whose partner it is now: its place is one only
+                     if these two were exchanged */
     Node *else_dir;   /* referenced: where its file is in the second case, */
     char *else_name;  /* unless there is a partner: then it is at the partner's place */
     Rename *partner;  /* the other half of the exchange; or NULL */

@@ -82,7 +82,7 @@ static bool judge(Round *round, Sighting *item)
         renames_judge(renames, doubt, false);
     else if (here && here->doubting && (!doubt->dir || doubt->covered))
         renames_judge(renames, doubt, true);
-    else if (here && here->doubtful && !here->covered)
+    else if (here && here->doubtful && !here->covered && !here->revived)
         renames_judge(renames, here, is_file);
     else if (item->change->tries++ < TRIES_LIMIT)
         return false;

@@ -125,7 +125,7 @@ static void end_doubt(Rename *rename)
     if (rename->partner)
         rename->partner->doubting = NULL;
     rename->partner = NULL;
-    rename->doubtful = rename->covered = false;
+    rename->doubtful = rename->covered = rename->revived = false;
     free_name(&rename->else_dir, &rename->else_name);
 }
 
@@ -195,6 +195,28 @@ static void lose_place(Renames *renames, Rename *rename)
         lift(renames, rename);
     else
         renames_forget(renames, rename);
+}
+
+/* Does what happens at its name say something about its file? */
+static bool is_telling(const Rename *rename)
+{
+    return !rename->covered && !rename->revived;
+}
+
+/* It was exchanged; so were those that were exchanged with it before. */
+static void confirm(Renames *renames, Rename *rename)
+{
+    Rename *next = rename->partner;
+
+    end_doubt(rename);
+    while (next && next->revived) {
+        Rename *partner = next->partner;
+
+        end_doubt(next);
+        if (!next->dir)
+            renames_forget(renames, next);
+        next = partner;
+    }
 }
 
 static void forget_last(Renames *renames)
@@ -291,8 +313,8 @@ Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *
     note_left(renames, dir, name, cookie);
     if (!rename && !renames_of(renames, path)) /* else it is a new file */
         rename = rename_new(renames, path);
-    if (rename && !rename->covered)
-        end_doubt(rename); /* it was there to leave */
+    if (rename && is_telling(rename))
+        confirm(renames, rename); /* it was there to leave */
     if (rename)
         lift(renames, rename);
     if (!rename || !copy ||
@@ -321,7 +343,11 @@ static bool is_exchange(const Renames *renames, const Node *dir, const char *nam
            last->from_dir == dir && strcmp(last->from_name, name) == 0;
 }
 
-/* The entry of the row that what arrived last had come over; NULL: that had none, or is elsewhere.
+/*
+ * The entry of the row that what arrived last had come over; NULL: that had none, or is elsewhere.
+ *
+ * One that was in doubt remains so (revived): it is where the exchange puts it if that was one, and
+ * then so was its own. Else it is nowhere again, as it was a moment ago.
  */
 static Rename *covered_by_last(Renames *renames)
 {
@@ -332,9 +358,9 @@ static Rename *covered_by_last(Renames *renames)
         return under ? rename_new(renames, under) : NULL;
     if (rename->dir)
         return NULL;
-    end_doubt(rename); /* exchanged a second time, so it was the first time */
     if (rename->doubting)
         end_doubt(rename->doubting);
+    rename->revived = true;
     return rename;
 }
 
@@ -440,7 +466,7 @@ void renames_made(Renames *renames, const Node *dir, const char *name)
     Rename *rename = renames_at(renames, dir, name);
 
     renames->n_events++;
-    if (rename && rename->doubtful && !rename->covered)
+    if (rename && rename->doubtful && is_telling(rename))
         renames_judge(renames, rename, false);
     else if (rename)
         lose_place(renames, rename);
@@ -451,8 +477,8 @@ void renames_removed(Renames *renames, const Node *dir, const char *name)
 {
     Rename *rename = renames_at(renames, dir, name);
 
-    if (rename && !rename->covered)
-        end_doubt(rename); /* it was there to be removed */
+    if (rename && is_telling(rename))
+        confirm(renames, rename); /* it was there to be removed */
     if (rename)
         lose_place(renames, rename);
 }
@@ -462,8 +488,8 @@ void renames_written(Renames *renames, const Node *dir, const char *name)
 {
     Rename *rename = renames_at(renames, dir, name);
 
-    if (rename && !rename->covered)
-        end_doubt(rename);
+    if (rename && is_telling(rename))
+        confirm(renames, rename);
 }
 
 /* ---- what the disk says ---- */
@@ -525,11 +551,8 @@ static void inherit_doubt(Rename *rename, Rename *from)
     rename->else_name = STEAL_PTR(from->else_name);
 }
 
-/*
- * renames_judge() - end the doubt about one that may be half of an exchange
- * @exchanged: it is; else it went there and back again
- */
-void renames_judge(Renames *renames, Rename *rename, bool exchanged)
+/* It went there and back again: what is at the partner's place is its file. */
+static void judge_returned(Renames *renames, Rename *rename)
 {
     Rename *partner = rename->partner;
     Node *dir = NULL;
@@ -537,15 +560,57 @@ void renames_judge(Renames *renames, Rename *rename, bool exchanged)
     bool known = other_place(renames, rename, &dir, &name);
 
     end_doubt(rename);
-    if (!exchanged && partner && known)
-        inherit_doubt(rename, partner);
-    if (!exchanged && partner)
+    if (partner && partner->revived) {
+        partner->revived = false;
+        lift(renames, partner);
+    } else if (partner) {
+        if (known)
+            inherit_doubt(rename, partner);
         renames_forget(renames, partner);
-    if (!exchanged && known)
+    }
+    if (known)
         (void)place(renames, rename, dir, name);
-    else if (!exchanged || !rename->dir)
+    else
         renames_forget(renames, rename);
     free_name(&dir, &name);
+}
+
+/*
+ * It was not there for another one to be exchanged with: those that think so went there and back
+ * too, the last one first. False: it has been forgotten with one of them.
+ */
+static bool judge_later(Renames *renames, Rename **rename)
+{
+    CLEANUP_FREE char *from = strdup((*rename)->from);
+
+    while (*rename && (*rename)->revived) {
+        Rename *last = *rename;
+
+        while (last->revived && last->doubting)
+            last = last->doubting;
+        if (last == *rename)
+            break;
+        judge_returned(renames, last);
+        *rename = from ? renames_of(renames, from) : NULL;
+    }
+    return *rename != NULL;
+}
+
+/*
+ * renames_judge() - end the doubt about one that may be half of an exchange
+ * @exchanged: it is; else it went there and back again
+ */
+void renames_judge(Renames *renames, Rename *rename, bool exchanged)
+{
+    if (exchanged) {
+        confirm(renames, rename);
+        if (!rename->dir)
+            renames_forget(renames, rename);
+        return;
+    }
+    if (rename->revived && !judge_later(renames, &rename))
+        return;
+    judge_returned(renames, rename);
 }
 
 /* renames_land() - everything has been seen: what is in the air is not in the library any more */

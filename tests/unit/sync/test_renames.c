@@ -314,6 +314,84 @@ static void test_covered_doubts(void **state)
     assert_rows(f, "b>a");
 }
 
+/* There and back, and then another one there and back over the same name. */
+static void test_doubt_upon_doubt(void **state)
+{
+    Fixture *f = *state;
+
+    for (int exchanged = 0; exchanged <= 1; exchanged++) {
+        move(f, 'a', 'b');
+        move(f, 'b', 'a');
+        move(f, 'c', 'b');
+        move(f, 'b', 'c');
+        assert_rows(f, "a>c? b>a c>b?");
+        renames_judge(&f->renames, at(f, 'b'), exchanged);
+        assert_rows(f, exchanged ? "a>c b>a c>b" : "a>(nowhere) b>a c>c");
+        if (!exchanged) { /* was the first one exchanged? */
+            renames_judge(&f->renames, renames_of(&f->renames, "/r/a.jpg"), false);
+            assert_rows(f, "a>a c>c");
+        }
+        renames_clear(&f->renames);
+    }
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    move(f, 'c', 'b');
+    move(f, 'b', 'c');
+    move(f, 'a', 'd');
+    renames_written(&f->renames, f->dir, "c.jpg"); /* whose it is, nobody knows */
+    assert_rows(f, "a>c? b>d c>b?");
+    renames_judge(&f->renames, renames_of(&f->renames, "/r/a.jpg"), false); /* it is at d */
+    assert_rows(f, "a>d c>c");
+    renames_clear(&f->renames);
+
+    /* An event at b tells of both. */
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    move(f, 'c', 'b');
+    move(f, 'b', 'c');
+    renames_written(&f->renames, f->dir, "b.jpg");
+    assert_rows(f, "a>c b>a c>b");
+    assert_null(at(f, 'c')->doubting);
+    renames_clear(&f->renames);
+
+    /* What was at c has gone, whose it ever was. */
+    for (int exchanged = 0; exchanged <= 1; exchanged++) {
+        move(f, 'a', 'b');
+        move(f, 'b', 'a');
+        move(f, 'c', 'b');
+        move(f, 'b', 'c');
+        renames_removed(&f->renames, f->dir, "c.jpg");
+        assert_rows(f, "a>(nowhere) b>a c>b?");
+        renames_judge(&f->renames, at(f, 'b'), exchanged);
+        assert_rows(f, exchanged ? "b>a c>b" : "a>(nowhere) b>a");
+        renames_clear(&f->renames);
+    }
+
+    /* Nothing is left of both. */
+    for (int i = 0; i < 2; i++) {
+        move(f, 'a', 'b');
+        move(f, 'b', 'a');
+    }
+    renames_removed(&f->renames, f->dir, "a.jpg");
+    assert_rows(f, "a>(nowhere) b>b?");
+    renames_judge(&f->renames, renames_of(&f->renames, "/r/a.jpg"), false);
+    assert_rows(f, "");
+    renames_clear(&f->renames);
+
+    /* Four times over the same two names. */
+    for (int exchanged = 0; exchanged <= 1; exchanged++) {
+        for (int i = 0; i < 4; i++) {
+            move(f, 'a', 'b');
+            move(f, 'b', 'a');
+        }
+        renames_judge(&f->renames, at(f, 'b'), exchanged);
+        renames_end_doubts(&f->renames);
+        assert_rows(f, exchanged ? "a>a b>b" : "b>a");
+        renames_clear(&f->renames);
+    }
+}
+
 /* Exchanges of what was moved before, and with a file that has no row. */
 static void test_exchange_of_moved_ones(void **state)
 {
@@ -511,6 +589,7 @@ int main(void)
         TEST(test_there_and_back),
         TEST(test_doubts),
         TEST(test_covered_doubts),
+        TEST(test_doubt_upon_doubt),
         TEST(test_exchange_of_moved_ones),
         TEST(test_no_exchange),
         TEST(test_other_table),
