@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "loop/dispatch.h"
+#include "loop/timer.h"
 #include "watch/event.h"
 #include "watch/tree.h"
 
@@ -44,13 +45,14 @@ typedef struct WatchCounters {
     uint64_t reads;
 } WatchCounters;
 
-int watcher_create(Loop *loop, WatchListener *listener, Watcher **ret_watcher);
+int watcher_create(Loop *loop, Timers *timers, WatchListener *listener, Watcher **ret_watcher);
 Watcher *watcher_free(Watcher *watcher); /* the tree must be empty */
 int watcher_fd(const Watcher *watcher);  /* for inotify_add_watch(2) in volume threads */
 Tree *watcher_tree(Watcher *watcher);
 const WatchCounters *watcher_counters(const Watcher *watcher);
 
 void watcher_drain(Watcher *watcher); /* reads all that the kernel has queued by now */
+bool watcher_waits(const Watcher *watcher);
 /* Applies events that came for watch descriptors which the tree has learnt of since. */
 void watcher_adopt(Watcher *watcher);
 /* No scan is under way: events of unknown descriptors are dropped, and their watches ended. */

@@ -452,7 +452,7 @@ void batch_run(Engine *engine)
     if (engine->writing || (list_is_empty(&engine->writes) && list_is_empty(&engine->moves) &&
                             list_is_empty(&engine->renames.asked)))
         return;
-    if (is_lazy(engine))
+    if (is_lazy(engine) || watcher_waits(engine->watcher))
         return;
     list_init(&taken);
     take_writes(engine, &taken);

@@ -314,7 +314,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     if (r == 0)
         r = places_init(engine);
     if (r == 0)
-        r = watcher_create(engine->loop, &engine->listener, &engine->watcher);
+        r = watcher_create(engine->loop, engine->timers, &engine->listener, &engine->watcher);
     if (r < 0)
         return error_trace(r);
     engine->tree = watcher_tree(engine->watcher);

@@ -153,10 +153,11 @@ bool move_is_due(const Engine *engine, const Node *node)
     return engine->moving || move_of(engine, node, false);
 }
 
+/* moves_pending() - is there a directory whose rows are elsewhere, or may there be? */
 bool moves_pending(const Engine *engine)
 {
     return engine->moving || !list_is_empty(&engine->moves) ||
-           !list_is_empty(&engine->renames.asked);
+           !list_is_empty(&engine->renames.asked) || watcher_waits(engine->watcher);
 }
 
 /* A move whose directory left the tree, or came back to where its rows are, is no move any more. */

@@ -361,3 +361,23 @@ def test_root_that_is_away(lib):
     shutil.move(lib.path("s/r"), lib.path("r"))
     lib.settle()
     lib.expect(START)
+
+
+# ---- while it runs ----
+
+def test_exchanged_many_times_at_once(lib):
+    """More renames, each over another directory, than are looked at one by one."""
+    kept = {name: lib.decorate(name) for name in START}
+    rows = folders(lib)
+    for _ in range(20):
+        for _ in range(41):
+            lib.exchange("r/a", "r/b")
+        lib.settle()
+    lib.exchange("r/a", "r/b")
+    names = {name.replace("r/a/", "x/").replace("r/b/", "r/a/").replace("x/", "r/b/")
+             for name in START}
+    lib.expect(names)
+    assert {"r/a": rows["r/b"], "r/b": rows["r/a"]}.items() <= folders(lib).items()
+    assert lib.identity("r/b/in/deep/3.jpg") == kept["r/a/in/deep/3.jpg"]
+    assert lib.identity("r/a/4.jpg") == kept["r/b/4.jpg"]
+    assert lib.counter("photos_decoded") == len(START)

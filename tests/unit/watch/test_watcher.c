@@ -1,4 +1,5 @@
 /* The watcher on real directories: what the kernel tells, and what is made of it. */
+#include "watch/pairing.h"
 #include "watcher_fixture.h"
 
 #include <sched.h>
@@ -194,10 +195,158 @@ static void test_exchange(void **state)
 
     assert_int_equal(renameat2(AT_FDCWD, "lib/a/x", AT_FDCWD, "lib/b", RENAME_EXCHANGE), 0);
     assert_told(f, "removed a/x/; b/ > (parked)/; a/x/ > b/; moved-in b/; removed b/; "
-                   "\n.parked/ > a/x/; moved-in a/x/; ");
+                   "\n.parked-0/ > a/x/; moved-in a/x/; ");
     assert_at(f, in_a, "b");
     assert_at(f, b, "a/x");
     assert_int_equal(f->tree->n_nodes, 4);
+}
+
+/* The process loses the processor in the middle of its rename, and the queue is read meanwhile. */
+static void test_exchange_in_pieces(void **state)
+{
+    Fixture *f = *state;
+    Node *a = make(f, f->root, "a");
+    Node *b = make(f, f->root, "b");
+    Script script = {0};
+
+    script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 1, "a");
+    script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, 1, "b");
+    script_play(f, &script);
+    assert_told(f, "removed a/; ");
+    assert_true(watcher_waits(f->watcher));
+    script_add(&script, a->wd, IN_MOVE_SELF, 0, "");
+    script_play(f, &script);
+    assert_told(f, "b/ > (parked)/; a/ > b/; moved-in b/; ");
+    assert_true(watcher_waits(f->watcher));
+    script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 2, "b");
+    script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, 2, "a");
+    script_play(f, &script);
+    assert_told(f, "removed b/; ");
+    script_add(&script, b->wd, IN_MOVE_SELF, 0, "");
+    script_play(f, &script);
+    assert_told(f, "\n.parked-0/ > a/; moved-in a/; ");
+    assert_false(watcher_waits(f->watcher));
+    assert_at(f, a, "b");
+    assert_at(f, b, "a");
+}
+
+/* To and fro in one read, more often than directories can be parked. */
+static void test_exchange_many_times(void **state)
+{
+    Fixture *f = *state;
+    Node *a = make(f, f->root, "a");
+    Node *b = make(f, f->root, "b");
+
+    for (int i = 0; i < 2 * PAIRING_PARKED + 1; i++)
+        assert_int_equal(renameat2(AT_FDCWD, "lib/a", AT_FDCWD, "lib/b", RENAME_EXCHANGE), 0);
+    watcher_drain(f->watcher);
+    assert_false(watcher_waits(f->watcher));
+    assert_at(f, a, "b");
+    assert_at(f, b, "a");
+}
+
+/* The place of one that is parked is needed, and what is being relinked is below it. */
+static void test_relinked_from_below_a_parked_one(void **state)
+{
+    Fixture *f = *state;
+    Node *top = make(f, f->root, "top");
+    Node *victims[PAIRING_PARKED + 1];
+    Node *in_top = make(f, top, "x");
+    Script script = {0};
+
+    (void)make(f, f->root, "to");
+    for (int i = 0; i <= PAIRING_PARKED; i++) {
+        char name[8], over[8];
+        Node *node;
+
+        (void)snprintf(name, sizeof(name), "n%d", i);
+        (void)snprintf(over, sizeof(over), i == 0 ? "top" : "v%d", i);
+        node = make(f, f->root, name);
+        victims[i] = i == 0 ? top : make(f, f->root, over);
+        if (i == PAIRING_PARKED) {
+            node = in_top; /* which is below the oldest that is parked */
+            script_add(&script, top->wd, IN_MOVED_FROM | IN_ISDIR, 100, "x");
+        } else {
+            script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, (uint32_t)i + 1, name);
+        }
+        script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR,
+                   i == PAIRING_PARKED ? 100 : (uint32_t)i + 1, over);
+        script_add(&script, node->wd, IN_MOVE_SELF, 0, "");
+        (void)node_ref(victims[i]);
+        script_play(f, &script);
+    }
+    assert_true(victims[0]->detached);
+    assert_false(victims[1]->detached);
+    assert_true(in_top->detached); /* the scan finds it */
+    for (int i = 0; i <= PAIRING_PARKED; i++)
+        (void)node_unref(victims[i]);
+}
+
+/* Two pairs of directories are exchanged at once. */
+static void test_exchanges_interleaved(void **state)
+{
+    Fixture *f = *state;
+    Node *top[2], *a[2], *b[2];
+    Script script = {0};
+
+    for (int i = 0; i < 2; i++) {
+        top[i] = make(f, f->root, i == 0 ? "x" : "y");
+        a[i] = make(f, top[i], "a");
+        b[i] = make(f, top[i], "b");
+    }
+    for (int back = 0; back < 2; back++)
+        for (int i = 0; i < 2; i++) {
+            uint32_t cookie = 1 + (uint32_t)(2 * back + i);
+
+            script_add(&script, top[i]->wd, IN_MOVED_FROM | IN_ISDIR, cookie, back ? "b" : "a");
+            script_add(&script, top[i]->wd, IN_MOVED_TO | IN_ISDIR, cookie, back ? "a" : "b");
+            script_add(&script, (back ? b : a)[i]->wd, IN_MOVE_SELF, 0, "");
+        }
+    script_play(f, &script);
+    assert_at(f, a[0], "x/b");
+    assert_at(f, b[0], "x/a");
+    assert_at(f, a[1], "y/b");
+    assert_at(f, b[1], "y/a");
+}
+
+/* More directories are replaced at once than are remembered, and no watch tells of their end. */
+static void test_many_replaced(void **state)
+{
+    Fixture *f = *state;
+    Node *a = make(f, f->root, "a");
+    Script script = {0};
+
+    for (char name = 'b'; name < 'v'; name++) {
+        char from[] = {(char)(name - 1), '\0'}, to[] = {name, '\0'};
+
+        (void)make(f, f->root, to);
+        script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, (uint32_t)name, from);
+        script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, (uint32_t)name, to);
+        script_add(&script, a->wd, IN_MOVE_SELF, 0, "");
+        script_play(f, &script);
+    }
+    assert_at(f, a, "u");
+    assert_int_equal(f->tree->n_nodes, 2 + PAIRING_PARKED);
+    while (watcher_waits(f->watcher)) /* for a second */
+        assert_true(loop_run_once(f->loop, 5000) >= 0);
+    assert_int_equal(f->tree->n_nodes, 2);
+    assert_int_equal(watches(f), 2);
+}
+
+/* Its directory is watched, and yet no MOVE_SELF comes: the disk is looked at in the end. */
+static void test_half_told(void **state)
+{
+    Fixture *f = *state;
+    Script script = {0};
+
+    (void)make(f, f->root, "a");
+    script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 1, "a");
+    script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, 1, "b");
+    script_play(f, &script);
+    assert_told(f, "removed a/; ");
+    while (watcher_waits(f->watcher))
+        assert_true(loop_run_once(f->loop, 5000) >= 0);
+    assert_told(f, "moved-in b/; ");
 }
 
 static void test_exchange_with_a_file(void **state)
@@ -628,6 +777,12 @@ int main(void)
         TEST(test_directory_leaves_after_another_rename),
         TEST(test_interleaved_renames),
         TEST(test_exchange),
+        TEST(test_exchange_in_pieces),
+        TEST(test_exchange_many_times),
+        TEST(test_relinked_from_below_a_parked_one),
+        TEST(test_exchanges_interleaved),
+        TEST(test_many_replaced),
+        TEST(test_half_told),
         TEST(test_exchange_with_a_file),
         TEST(test_rename_over_an_empty_directory),
         TEST(test_rename_chain),

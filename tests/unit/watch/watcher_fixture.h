@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "loop/dispatch.h"
+#include "loop/timer.h"
 #include "util/cleanup.h"
 #include "util/list.h"
 #include "watch/watcher.h"
@@ -25,6 +26,7 @@ typedef struct Fixture Fixture;
 struct Fixture {
     char top[64]; /* also the working directory; "lib" in it is the library */
     Loop *loop;
+    Timers *timers;
     Watcher *watcher;
     Tree *tree;
     WatchListener listener;
@@ -228,7 +230,8 @@ static inline int setup(void **state)
                                   .lost = on_lost,
                                   .overflow = on_overflow};
     assert_int_equal(loop_create(&f->loop), 0);
-    assert_int_equal(watcher_create(f->loop, &f->listener, &f->watcher), 0);
+    assert_int_equal(timers_create(f->loop, &f->timers), 0);
+    assert_int_equal(watcher_create(f->loop, f->timers, &f->listener, &f->watcher), 0);
     f->tree = watcher_tree(f->watcher);
     assert_int_equal(tree_add_root(f->tree, "lib", &f->root), 0);
     assert_int_equal(tree_set_wd(f->tree, f->root, watch(f, "lib")), 0);
@@ -242,6 +245,7 @@ static inline int teardown(void **state)
 
     tree_remove(f->tree, f->root);
     f->watcher = watcher_free(f->watcher);
+    f->timers = timers_free(f->timers);
     f->loop = loop_free(f->loop);
     text_done(&f->told);
     free(f->left);
