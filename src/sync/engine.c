@@ -28,14 +28,11 @@
 /* engine_problem() - note that a file is skipped, and why; said once for each state of the file */
 void engine_problem(Engine *engine, const char *path, const FileStamp *stamp, const char *reason)
 {
-    CLEANUP_FREE char *shown = path_escape(path);
     Write *write = batch_new(STORE_OP_PROBLEM, NULL, NULL);
 
-    if (!shown || !write) {
-        (void)write_free(write);
+    if (!write)
         return;
-    }
-    write->op.path = strdup(shown);
+    write->op.path = strdup(path);
     write->op.metadata = strdup(reason);
     write->op.stamp = *stamp;
     engine->n_problems++;
@@ -48,7 +45,7 @@ void engine_problem_clear(Engine *engine, const char *path)
 
     if (!write)
         return;
-    write->op.path = path_escape(path);
+    write->op.path = strdup(path);
     batch_add(engine, write);
 }
 
@@ -59,7 +56,7 @@ void engine_problem_clear_one(Engine *engine, const char *path)
 
     if (!write)
         return;
-    write->op.path = path_escape(path);
+    write->op.path = strdup(path);
     write->op.exact = true;
     batch_add(engine, write);
 }

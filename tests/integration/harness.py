@@ -584,7 +584,7 @@ class Library:
         self.check()
         if problems is not None:
             found = set(self.daemon.problems())
-            wanted = {verify.escape(self.view(self.path(name))) for name in problems}
+            wanted = {verify.shown(self.view(self.path(name))) for name in problems}
             assert found == wanted, verify.differences("problems", wanted, found)
         verify.everything(self, names, set(stale), sample, offline)
 

@@ -68,9 +68,19 @@ def test_name(library, what):
     assert lib.counter("photos_decoded") == decoded, "a rename decoded photos"
     lib.expect_idempotent()
 
+    broken = name + ".png"
+    lib.put(f"r/other/{broken}", b"not a photo")
+    lib.expect(names, problems={f"r/other/{broken}"})
+    lib.rename("r/other", "r/again")
+    names = {n.replace("r/other/", "r/again/") for n in names}
+    lib.expect(names, problems={f"r/again/{broken}"})
+    lib.photo(f"r/again/{broken}")
+    lib.expect(names | {f"r/again/{broken}"})
+
     lib.rmtree(f"r/{name}")
-    lib.unlink(f"r/other/{photo}")
-    lib.expect({"r/plain2.jpg", "r/other/before.jpg"})
+    lib.unlink(f"r/again/{photo}")
+    lib.unlink(f"r/again/{broken}")
+    lib.expect({"r/plain2.jpg", "r/again/before.jpg"})
 
 
 # Names of which each is a prefix, a LIKE pattern or a near neighbour of another, in path order.

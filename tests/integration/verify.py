@@ -25,11 +25,12 @@ VIDEO_KEYS = ["name", "date_created", "date_source", "file_modified", "width", "
 THUMBNAIL_SIDE = 600
 
 
-def escape(path):
-    """A path as messages show it: bytes that are no text as \\xNN."""
+def shown(path):
+    """A path as JSON has it: as it is, unless it is no text; then such bytes, and control characters,
+    are \\xNN."""
     data = os.fsencode(path)
     try:
-        text = data.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError:
         text = data.decode("utf-8", "backslashreplace")
     return "".join(f"\\x{ord(c):02x}" if c < " " or c == "\x7f" else c for c in text)

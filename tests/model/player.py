@@ -152,7 +152,7 @@ def signature(wrong):
 def fails(playing, ops, kinds):
     """What was done of ops until it failed in one of these ways, or None."""
     for _ in range(3):
-        wrong = playing.run(ops)
+        wrong = playing.run(ops, check=True)
         if wrong is not None and signature(wrong) & kinds:
             return playing.played
     return None
@@ -182,7 +182,7 @@ def repeat(playing, path):
     options = playing.options
     failures = collections.Counter()
     for _ in range(options.times):
-        wrong = playing.run(read(path))
+        wrong = playing.run(read(path), check=True)
         failures.update([wrong] if wrong is not None else [])
         if options.log:
             print(playing.log if wrong is not None else playing.world.log(playing.log_start))
