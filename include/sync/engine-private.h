@@ -587,6 +587,7 @@ bool move_is_due(const Engine *engine, const Node *node); /* or on its way to th
 bool moves_pending(const Engine *engine);
 /* The operations that are due first, as a batch of their own. */
 void moves_take(Engine *engine, List *writes);
+char *moves_rows_moved(const char *path, const PathMove *moves, size_t n_moves);
 void moves_committed(Engine *engine, const PathMove *moves, size_t n_moves);
 Move *move_free(Move *move);
 void moves_clear(Engine *engine);

@@ -241,13 +241,14 @@ void moves_take(Engine *engine, List *writes)
     }
 }
 
-/* Where the rows of a directory are now; NULL: where they were. */
-static char *dir_moved(const char *path, const PathMove *moves, size_t n_moves)
+/* moves_rows_moved() - where the rows of a directory at this path went; NULL: they are still there,
+ * or memory ran out. The caller frees it. */
+char *moves_rows_moved(const char *path, const PathMove *moves, size_t n_moves)
 {
     char *moved;
 
     for (size_t i = 0; i < n_moves; i++)
-        if (strcmp(path, moves[i].from) == 0) /* moved once more, while it was being moved */
+        if (strcmp(path, moves[i].from) == 0)
             return strdup(moves[i].to);
     return path_moved(path, moves, n_moves, &moved) < 0 ? NULL : moved;
 }
@@ -259,7 +260,8 @@ void moves_committed(Engine *engine, const PathMove *moves, size_t n_moves)
     origins_moved(engine, moves, n_moves);
     LIST_FOREACH (link, &engine->moves) {
         Move *move = CONTAINER_OF(link, Move, link);
-        char *path = dir_moved(move->rows_path, moves, n_moves);
+        /* At that very path: moved once more, while it was being moved. */
+        char *path = moves_rows_moved(move->rows_path, moves, n_moves);
 
         if (!path)
             continue;

@@ -311,18 +311,19 @@ static bool makes_free(const PathMove *moves, size_t n_moves, const char *path)
     return false;
 }
 
-/* origins_moved() - directories' rows went from their paths to others */
+/* origins_moved() - directories' rows went from their paths to others. Those of an origin may have
+ * followed it by this, and are at its place. */
 void origins_moved(Engine *engine, const PathMove *moves, size_t n_moves)
 {
     LIST_FOREACH (link, &engine->origins) {
         Origin *origin = CONTAINER_OF(link, Origin, link);
         CLEANUP_FREE char *path = node_path_new(origin->node);
-        char *moved = NULL;
+        char *moved;
 
         if (path && makes_free(moves, n_moves, path))
             origin->occupied = false;
-        if (!origin->rows_path || path_moved(origin->rows_path, moves, n_moves, &moved) < 0 ||
-            !moved)
+        moved = origin->rows_path ? moves_rows_moved(origin->rows_path, moves, n_moves) : NULL;
+        if (!moved)
             continue;
         free(origin->rows_path);
         origin->rows_path = moved;

@@ -184,7 +184,7 @@ def repeat(playing, path):
     for _ in range(options.times):
         wrong = playing.run(read(path), check=True)
         failures.update([wrong] if wrong is not None else [])
-        if options.log:
+        if options.log and (wrong is not None or options.times == 1):
             print(playing.log if wrong is not None else playing.world.log(playing.log_start))
     if failures:
         print(f"==> {path} failed {failures.total()} of {options.times} times; the first time:",
