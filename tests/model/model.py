@@ -24,6 +24,8 @@ class Model(Expectations):
         for inner, child in reversed(list(self.walk(path, entry))):
             if child.expect:
                 self._lose(child, inner)
+            elif child.is_directory():
+                self.dead["d"][inner] |= child.node.carried
             if child.inode():
                 child.inode().entries.remove(child)
         self.detach(path)
@@ -163,6 +165,8 @@ class Model(Expectations):
         elif victim and victim.inode() and mover.inode():
             # Out of the library, by a directory that may be watched still.
             mover.inode().carried |= victim.inode().carried
+        elif victim and victim.is_directory():
+            mover.node.carried |= victim.node.carried  # its row may still be at the name
         return True
 
     def _replace(self, mover, victim, path, came):
