@@ -24,10 +24,7 @@
  * the tree yet wait. One that stays in the air left the library, or for a place that is not
  * watched; there it may be found by its inode. When everything has been seen, it is forgotten.
  *
- * RENAME_EXCHANGE of a and b sends the same four events as mv a b; mv b a does. That a file b is
- * there afterwards tells the two apart, or the inode of what is at a; but only the disk knows that.
- * So the four events are noticed (in a row, to and fro), the first reading is carried out, and the
- * entry is doubtful until an event or a look at these names tells (renames_judge()).
+ * RENAME_EXCHANGE sends what two renames send; which it was is told later (sync/renames-doubts.c).
  *
  * When events were lost, all of this is void; then inodes tell where files are, for those that were
  * not edited meanwhile.
@@ -40,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sync/renames-private.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/media_kind.h"
@@ -112,39 +110,29 @@ static Rename *in_air(const Renames *renames, uint32_t cookie)
 
 /* ---- entries ---- */
 
-static void free_name(Node **dir, char **name)
+void rename_free_name(Node **dir, char **name)
 {
     *dir = node_unref(*dir);
     free(*name);
     *name = NULL;
 }
 
-/* It is known what it is. */
-static void end_doubt(Rename *rename)
-{
-    if (rename->partner)
-        rename->partner->doubting = NULL;
-    rename->partner = NULL;
-    rename->doubtful = rename->covered = rename->revived = false;
-    free_name(&rename->else_dir, &rename->else_name);
-}
-
 /* Takes it out of the table of its place. */
-static void lift(Renames *renames, Rename *rename)
+void rename_lift(Renames *renames, Rename *rename)
 {
     if (!rename->dir)
         return;
     hash_remove(rename->in_air ? &renames->air : &renames->names, &rename->by_place);
     rename->in_air = false;
-    free_name(&rename->dir, &rename->name);
+    rename_free_name(&rename->dir, &rename->name);
 }
 
-static void drop(Renames *renames, Rename *rename)
+void rename_drop(Renames *renames, Rename *rename)
 {
-    end_doubt(rename);
+    rename_end_doubt(rename);
     if (rename->doubting)
         rename->doubting->partner = NULL;
-    lift(renames, rename);
+    rename_lift(renames, rename);
     hash_remove(&renames->rows, &rename->by_from);
     list_remove(&rename->link);
     list_remove(&rename->asked);
@@ -166,22 +154,9 @@ void renames_forget(Renames *renames, Rename *rename)
 {
     Rename *doubting = rename->doubting;
 
-    drop(renames, rename);
+    rename_drop(renames, rename);
     if (doubting && !doubting->dir)
-        drop(renames, doubting);
-}
-
-/* renames_end_doubts() - nothing will tell: what looks like an exchange was one */
-void renames_end_doubts(Renames *renames)
-{
-    LIST_FOREACH (link, &renames->all)
-        end_doubt(CONTAINER_OF(link, Rename, link));
-    LIST_FOREACH_SAFE (link, tmp, &renames->all) {
-        Rename *rename = CONTAINER_OF(link, Rename, link);
-
-        if (!rename->dir)
-            drop(renames, rename);
-    }
+        rename_drop(renames, doubting);
 }
 
 /*
@@ -192,41 +167,9 @@ void renames_end_doubts(Renames *renames)
 static void lose_place(Renames *renames, Rename *rename)
 {
     if (rename->doubtful && rename->partner)
-        lift(renames, rename);
+        rename_lift(renames, rename);
     else
         renames_forget(renames, rename);
-}
-
-/* Does what happens at its name say something about its file? */
-static bool is_telling(const Rename *rename)
-{
-    return !rename->covered && !rename->revived;
-}
-
-/* It was exchanged; so were those that were exchanged with it before. */
-static void confirm(Renames *renames, Rename *rename)
-{
-    Rename *next = rename->partner;
-
-    end_doubt(rename);
-    while (next && next->revived) {
-        Rename *partner = next->partner;
-
-        end_doubt(next);
-        if (!next->dir)
-            renames_forget(renames, next);
-        next = partner;
-    }
-}
-
-static void forget_last(Renames *renames)
-{
-    RenameLast *last = &renames->last;
-
-    free_name(&last->from_dir, &last->from_name);
-    free_name(&last->dir, &last->name);
-    free(last->under);
-    *last = (RenameLast){0};
 }
 
 /* renames_clear() - forget everything: events were lost, or nothing is pending any more */
@@ -234,7 +177,7 @@ void renames_clear(Renames *renames)
 {
     for (ListNode *link; (link = list_first(&renames->all));)
         renames_forget(renames, CONTAINER_OF(link, Rename, link));
-    forget_last(renames);
+    renames_forget_last(renames);
     hash_done(&renames->rows);
     hash_done(&renames->names);
     hash_done(&renames->air);
@@ -247,7 +190,8 @@ static void keep_bound(Renames *renames)
         renames_clear(renames);
 }
 
-static Rename *rename_new(Renames *renames, const char *path)
+/* rename_new() - an entry without a place; NULL when memory runs out */
+Rename *rename_new(Renames *renames, const char *path)
 {
     Rename *rename = calloc(1, sizeof(*rename));
 
@@ -265,14 +209,14 @@ static Rename *rename_new(Renames *renames, const char *path)
 }
 
 /* Puts it at a name, where no other is. Without memory it is forgotten: false. */
-static bool place(Renames *renames, Rename *rename, Node *dir, const char *name)
+bool rename_place(Renames *renames, Rename *rename, Node *dir, const char *name)
 {
     Node *ref = node_ref(dir);
     char *copy = strdup(name);
 
-    lift(renames, rename);
+    rename_lift(renames, rename);
     if (!copy || hash_insert(&renames->names, &rename->by_place, name_hash(dir, name)) < 0) {
-        free_name(&ref, &copy);
+        rename_free_name(&ref, &copy);
         renames_forget(renames, rename);
         return false;
     }
@@ -282,18 +226,6 @@ static bool place(Renames *renames, Rename *rename, Node *dir, const char *name)
 }
 
 /* ---- files that leave ---- */
-
-/* The last one that arrived leaves again, at once: the second half of an exchange may follow. */
-static void note_left(Renames *renames, const Node *dir, const char *name, uint32_t cookie)
-{
-    RenameLast *last = &renames->last;
-
-    last->left =
-        last->dir == dir && last->event + 1 == renames->n_events && strcmp(last->name, name) == 0;
-    last->cookie = cookie;
-    if (!last->left)
-        forget_last(renames);
-}
 
 /*
  * renames_left() - MOVED_FROM: what is at this name is on its way to another one
@@ -310,16 +242,16 @@ Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *
     keep_bound(renames);
     rename = renames_at(renames, dir, name);
     renames->n_events++;
-    note_left(renames, dir, name, cookie);
+    renames_note_left(renames, dir, name, cookie);
     if (!rename && !renames_of(renames, path)) /* else it is a new file */
         rename = rename_new(renames, path);
-    if (rename && is_telling(rename))
-        confirm(renames, rename); /* it was there to leave */
+    if (rename && rename_is_telling(rename))
+        rename_confirm(renames, rename); /* it was there to leave */
     if (rename)
-        lift(renames, rename);
+        rename_lift(renames, rename);
     if (!rename || !copy ||
         hash_insert(&renames->air, &rename->by_place, cookie_hash(cookie)) < 0) {
-        free_name(&ref, &copy);
+        rename_free_name(&ref, &copy);
         if (rename)
             renames_forget(renames, rename);
         return NULL;
@@ -334,79 +266,12 @@ Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *
 
 /* ---- files that arrive ---- */
 
-/* Back where it had come from a moment before, over a file: an exchange, most likely. */
-static bool is_exchange(const Renames *renames, const Node *dir, const char *name, uint32_t cookie)
-{
-    const RenameLast *last = &renames->last;
-
-    return last->left && last->cookie == cookie && last->event + 2 == renames->n_events &&
-           last->from_dir == dir && strcmp(last->from_name, name) == 0;
-}
-
-/*
- * The entry of the row that what arrived last had come over; NULL: that had none, or is elsewhere.
- *
- * One that was in doubt remains so (revived): it is where the exchange puts it if that was one, and
- * then so was its own. Else it is nowhere again, as it was a moment ago.
- */
-static Rename *covered_by_last(Renames *renames)
-{
-    const char *under = renames->last.under;
-    Rename *rename = under ? renames_of(renames, under) : NULL;
-
-    if (!rename)
-        return under ? rename_new(renames, under) : NULL;
-    if (rename->dir)
-        return NULL;
-    if (rename->doubting)
-        end_doubt(rename->doubting);
-    rename->revived = true;
-    return rename;
-}
-
-/* It stays at the name that it has just left; what it had come over is here. */
-static void exchange(Renames *renames, Rename *rename, Node *dir, const char *name)
-{
-    RenameLast *last = &renames->last;
-    Rename *partner;
-
-    if (!place(renames, rename, last->dir, last->name))
-        return;
-    end_doubt(rename); /* an older one */
-    rename->doubtful = true;
-    partner = covered_by_last(renames);
-    if (partner && place(renames, partner, dir, name)) {
-        partner->doubting = rename;
-        partner->written = rename->written; /* one of them was, before they were exchanged */
-        rename->partner = partner;
-        return;
-    }
-    rename->else_name = strdup(name);
-    rename->else_dir = rename->else_name ? node_ref(dir) : NULL;
-}
-
 /* Path of the row whose file is at this name; NULL: there is none. */
 static const char *row_at(const Renames *renames, const Rename *there, const char *path)
 {
     if (there)
         return there->from;
     return renames_of(renames, path) ? NULL : path;
-}
-
-static void note_arrived(Renames *renames, const Rename *rename, Node *dir, const char *name,
-                         const char *under)
-{
-    RenameLast *last = &renames->last;
-
-    forget_last(renames);
-    last->event = renames->n_events;
-    last->from_name = strdup(rename->name);
-    last->name = strdup(name);
-    last->under = under ? strdup(under) : NULL;
-    last->from_dir = node_ref(rename->dir);
-    last->dir = node_ref(dir);
-    if (!last->from_name || !last->name || (under && !last->under))
-        forget_last(renames);
 }
 
 /*
@@ -433,15 +298,15 @@ bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *
     if (!rename) {
         if (there)
             there->covered = true;
-        forget_last(renames);
-    } else if (!there && is_exchange(renames, dir, name, cookie)) {
-        exchange(renames, rename, dir, name);
-        forget_last(renames);
+        renames_forget_last(renames);
+    } else if (!there && renames_is_exchange(renames, dir, name, cookie)) {
+        renames_exchange(renames, rename, dir, name);
+        renames_forget_last(renames);
     } else {
-        note_arrived(renames, rename, dir, name, row_at(renames, there, path));
+        renames_note_arrived(renames, rename, dir, name, row_at(renames, there, path));
         if (there)
             lose_place(renames, there);
-        if (place(renames, rename, dir, name) && strcmp(rename->from, path) == 0 &&
+        if (rename_place(renames, rename, dir, name) && strcmp(rename->from, path) == 0 &&
             !rename->writing && !rename->doubting && !rename->doubtful)
             renames_forget(renames, rename); /* home again */
     }
@@ -453,7 +318,7 @@ void renames_vanished(Renames *renames, uint32_t cookie)
 {
     Rename *rename = in_air(renames, cookie);
 
-    forget_last(renames);
+    renames_forget_last(renames);
     if (rename)
         lose_place(renames, rename);
 }
@@ -466,7 +331,7 @@ void renames_made(Renames *renames, const Node *dir, const char *name)
     Rename *rename = renames_at(renames, dir, name);
 
     renames->n_events++;
-    if (rename && rename->doubtful && is_telling(rename))
+    if (rename && rename->doubtful && rename_is_telling(rename))
         renames_judge(renames, rename, false);
     else if (rename)
         lose_place(renames, rename);
@@ -477,8 +342,8 @@ void renames_removed(Renames *renames, const Node *dir, const char *name)
 {
     Rename *rename = renames_at(renames, dir, name);
 
-    if (rename && is_telling(rename))
-        confirm(renames, rename); /* it was there to be removed */
+    if (rename && rename_is_telling(rename))
+        rename_confirm(renames, rename); /* it was there to be removed */
     if (rename)
         lose_place(renames, rename);
 }
@@ -488,8 +353,8 @@ void renames_written(Renames *renames, const Node *dir, const char *name)
 {
     Rename *rename = renames_at(renames, dir, name);
 
-    if (rename && is_telling(rename))
-        confirm(renames, rename);
+    if (rename && rename_is_telling(rename))
+        rename_confirm(renames, rename);
 }
 
 /* ---- what the disk says ---- */
@@ -508,12 +373,12 @@ Rename *renames_put(Renames *renames, const char *path, const char *id, const Fi
     rename = renames_of(renames, path);
     there = renames_at(renames, dir, name);
     if (there && there != rename)
-        drop(renames, there);
+        rename_drop(renames, there);
     if (!rename)
         rename = rename_new(renames, path);
     if (!rename)
         return NULL;
-    end_doubt(rename);
+    rename_end_doubt(rename);
     free(rename->id);
     rename->stamp = *stamp;
     rename->id = strdup(id);
@@ -521,108 +386,19 @@ Rename *renames_put(Renames *renames, const char *path, const char *id, const Fi
         renames_forget(renames, rename);
         return NULL;
     }
-    return place(renames, rename, dir, name) ? rename : NULL;
-}
-
-/* Where its file is if it was there and back again, not exchanged; in *dir and *name, referenced.
- */
-static bool other_place(const Renames *renames, const Rename *rename, Node **dir, char **name)
-{
-    const Rename *partner = rename->partner;
-
-    if (partner && (!partner->dir || partner->in_air))
-        return false;
-    if (!partner && (!rename->else_dir || renames_at(renames, rename->else_dir, rename->else_name)))
-        return false;
-    *name = strdup(partner ? partner->name : rename->else_name);
-    *dir = *name ? node_ref(partner ? partner->dir : rename->else_dir) : NULL;
-    return *name != NULL;
-}
-
-/* What is doubtful about one entry is so about the one that takes its place. */
-static void inherit_doubt(Rename *rename, Rename *from)
-{
-    rename->doubtful = from->doubtful;
-    rename->covered = from->covered;
-    rename->partner = STEAL_PTR(from->partner);
-    if (rename->partner)
-        rename->partner->doubting = rename;
-    rename->else_dir = STEAL_PTR(from->else_dir);
-    rename->else_name = STEAL_PTR(from->else_name);
-}
-
-/* It went there and back again: what is at the partner's place is its file. */
-static void judge_returned(Renames *renames, Rename *rename)
-{
-    Rename *partner = rename->partner;
-    Node *dir = NULL;
-    char *name = NULL;
-    bool known = other_place(renames, rename, &dir, &name);
-
-    end_doubt(rename);
-    if (partner && partner->revived) {
-        partner->revived = false;
-        lift(renames, partner);
-    } else if (partner) {
-        if (known)
-            inherit_doubt(rename, partner);
-        renames_forget(renames, partner);
-    }
-    if (known)
-        (void)place(renames, rename, dir, name);
-    else
-        renames_forget(renames, rename);
-    free_name(&dir, &name);
-}
-
-/*
- * It was not there for another one to be exchanged with: those that think so went there and back
- * too, the last one first. False: it has been forgotten with one of them.
- */
-static bool judge_later(Renames *renames, Rename **rename)
-{
-    CLEANUP_FREE char *from = strdup((*rename)->from);
-
-    while (*rename && (*rename)->revived) {
-        Rename *last = *rename;
-
-        while (last->revived && last->doubting)
-            last = last->doubting;
-        if (last == *rename)
-            break;
-        judge_returned(renames, last);
-        *rename = from ? renames_of(renames, from) : NULL;
-    }
-    return *rename != NULL;
-}
-
-/*
- * renames_judge() - end the doubt about one that may be half of an exchange
- * @exchanged: it is; else it went there and back again
- */
-void renames_judge(Renames *renames, Rename *rename, bool exchanged)
-{
-    if (exchanged) {
-        confirm(renames, rename);
-        if (!rename->dir)
-            renames_forget(renames, rename);
-        return;
-    }
-    if (rename->revived && !judge_later(renames, &rename))
-        return;
-    judge_returned(renames, rename);
+    return rename_place(renames, rename, dir, name) ? rename : NULL;
 }
 
 /* renames_land() - everything has been seen: what is in the air is not in the library any more */
 void renames_land(Renames *renames)
 {
-    forget_last(renames);
+    renames_forget_last(renames);
     LIST_FOREACH_SAFE (link, tmp, &renames->all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
         rename->unsure = false;
         if (rename->in_air || !rename->dir)
-            drop(renames, rename);
+            rename_drop(renames, rename);
     }
 }
 
@@ -639,7 +415,7 @@ static void set_from(Renames *renames, Rename *rename, char *path)
     /* The table had room for it a moment ago. */
     (void)hash_insert(&renames->rows, &rename->by_from, path_hash(rename->from));
     if (!path)
-        drop(renames, rename);
+        rename_drop(renames, rename);
 }
 
 static bool is_place_at(const Rename *rename, const char *path)
@@ -676,18 +452,6 @@ int path_moved(const char *path, const PathMove *moves, size_t n_moves, char **r
     return 0;
 }
 
-static void rebase_last(Renames *renames, const PathMove *moves, size_t n_moves)
-{
-    char *path;
-
-    if (path_moved(renames->last.under, moves, n_moves, &path) < 0) {
-        forget_last(renames);
-    } else if (path) {
-        free(renames->last.under);
-        renames->last.under = path;
-    }
-}
-
 /* renames_rebase() - the rows of directories went from one path to another */
 void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves)
 {
@@ -700,5 +464,5 @@ void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves)
             set_from(renames, rename, r < 0 ? NULL : path);
     }
     if (renames->last.under)
-        rebase_last(renames, moves, n_moves);
+        renames_rebase_last(renames, moves, n_moves);
 }

@@ -1,0 +1,28 @@
+#pragma once
+/* What sync/renames.c and sync/renames-doubts.c share. */
+
+#include "sync/renames.h"
+
+/* ---- entries: sync/renames.c ---- */
+
+Rename *rename_new(Renames *renames, const char *path); /* without a place; NULL without memory */
+void rename_lift(Renames *renames, Rename *rename);     /* takes it from its place */
+void rename_drop(Renames *renames, Rename *rename);     /* takes it out, and nothing else */
+/* Puts it at a name, where no other is. Without memory it is forgotten: false. */
+bool rename_place(Renames *renames, Rename *rename, Node *dir, const char *name);
+void rename_free_name(Node **dir, char **name);
+
+/* ---- doubts: sync/renames-doubts.c ---- */
+
+void rename_end_doubt(Rename *rename);                 /* it is known what it is */
+void rename_confirm(Renames *renames, Rename *rename); /* it was an exchange */
+bool rename_is_telling(const Rename *rename);
+
+void renames_forget_last(Renames *renames);
+void renames_note_left(Renames *renames, const Node *dir, const char *name, uint32_t cookie);
+void renames_note_arrived(Renames *renames, const Rename *rename, Node *dir, const char *name,
+                          const char *under);
+void renames_rebase_last(Renames *renames, const PathMove *moves, size_t n_moves);
+bool renames_is_exchange(const Renames *renames, const Node *dir, const char *name,
+                         uint32_t cookie);
+void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *name);
