@@ -33,10 +33,11 @@ struct Rename {
     bool covered;    /* and something came over it since: what is there says nothing */
     bool revived; /* it had lost its name to the one whose partner it is now: its place is one only
                      if these two were exchanged */
-    Node *else_dir;   /* referenced: where its file is in the second case, */
-    char *else_name;  /* unless there is a partner: then it is at the partner's place */
-    Rename *partner;  /* the other half of the exchange; or NULL */
-    Rename *doubting; /* the one whose partner this is; or NULL */
+    Node *else_dir;  /* referenced: where its file is in the second case, */
+    char *else_name; /* unless there is a partner: then it is at the partner's place */
+    Rename *partner; /* the other half of the exchange; or NULL */
+    List doubters;   /* those whose partner this is, by Rename.doubter */
+    ListNode doubter;
     Rename **writing; /* the engine's pointer to it while it is being written; or NULL */
 };
 
@@ -62,6 +63,14 @@ typedef struct Renames {
     uint64_t n_events; /* of files that left, arrived and were made */
     RenameLast last;
 } Renames;
+
+/* The one whose partner this is, the oldest if there are several; NULL: there is none. */
+static inline Rename *rename_doubter(const Rename *rename)
+{
+    ListNode *link = list_first(&rename->doubters);
+
+    return link ? CONTAINER_OF(link, Rename, doubter) : NULL;
+}
 
 /* Is its file known to be at a name of the tree? */
 static inline bool rename_is_placed(const Rename *rename)

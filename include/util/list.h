@@ -63,6 +63,11 @@ static inline ListNode *list_first(const List *list)
     return list_is_empty(list) ? NULL : list->head.next;
 }
 
+static inline ListNode *list_last(const List *list)
+{
+    return list_is_empty(list) ? NULL : list->head.prev;
+}
+
 static inline ListNode *list_take(List *list)
 {
     ListNode *node = list_first(list);

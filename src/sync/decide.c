@@ -72,16 +72,13 @@ static bool judge(Round *round, Sighting *item)
 {
     Renames *renames = &round->engine->renames;
     Rename *here = renames_at(renames, item->change->dir, item->change->name);
-    Rename *doubt = here && here->doubting ? here->doubting
-                    : here                 ? here
-                                           : renames_of(renames, item->path);
+    Rename *doubter = here ? rename_doubter(here) : NULL;
     bool is_file = item->entry.type == ENTRY_TYPE_FILE;
 
-    if (here && here->doubting && is_file && !here->covered &&
-        row_is_at(&item->doubt_row, &item->entry))
-        renames_judge(renames, doubt, false);
-    else if (here && here->doubting && (!doubt->dir || doubt->covered))
-        renames_judge(renames, doubt, true);
+    if (doubter && is_file && !here->covered && row_is_at(&item->doubt_row, &item->entry))
+        renames_judge(renames, doubter, false);
+    else if (doubter && (!doubter->dir || doubter->covered))
+        renames_judge(renames, doubter, true);
     else if (here && here->doubtful && !here->covered && !here->revived)
         renames_judge(renames, here, is_file);
     else if (item->change->tries++ < TRIES_LIMIT)
@@ -100,7 +97,7 @@ static void forget_void(Round *round, const Sighting *item)
                       ? renames_of(renames, item->path)
                       : NULL;
 
-    if (own && !own->writing && !own->doubting)
+    if (own && !own->writing && !rename_doubter(own))
         renames_forget(renames, own);
 }
 
@@ -164,8 +161,14 @@ static bool is_certain(const Round *round, const Sighting *item)
 {
     const Change *change = item->change;
 
-    return change->live && !change->found && engine_scans_idle(round->engine) &&
-           !renames_of(&round->engine->renames, item->path);
+    return change->live && !change->found && !round->engine->blind &&
+           engine_scans_idle(round->engine) && !renames_of(&round->engine->renames, item->path);
+}
+
+/* Was it made under this name, and neither written nor renamed to it since? */
+static bool is_made(const Change *change)
+{
+    return change->live && !change->complete;
 }
 
 static bool decide_moved(Round *round, Sighting *item)
@@ -180,6 +183,10 @@ static bool decide_moved(Round *round, Sighting *item)
 
         if (!has_come(item, i) || (rename && (rename_is_placed(rename) || rename->doubtful)))
             continue;
+        if (rename && rename->in_air && is_made(change) && !change->confirm) {
+            hold_replaced(round, item); /* another link to it, if the renamed one is found too */
+            return true;
+        }
         if (is_taken(left)) {
             if (step_back(round, item))
                 return true;

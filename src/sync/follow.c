@@ -38,7 +38,7 @@ static bool is_being_written(Engine *engine, const Rename *rename)
 /* One link of a chain. confirm: everything has been seen, or was waited for long enough. */
 static FollowState check_link(Engine *engine, Rename *rename, bool confirm)
 {
-    if (rename->doubtful || rename->doubting)
+    if (rename->doubtful || rename_doubter(rename))
         return FOLLOW_STATE_DOUBTFUL;
     if ((rename->in_air || rename->unsure) && !confirm)
         return FOLLOW_STATE_UNSEEN;
@@ -202,9 +202,10 @@ static Rename *find_emptied(const Engine *engine, const List *moves)
 {
     LIST_FOREACH (link, &engine->renames.all) {
         const Rename *rename = CONTAINER_OF(link, Rename, link);
+        Rename *doubter = rename_doubter(rename);
 
-        if (rename->doubting && !rename_is_placed(rename->doubting) && is_in_the_way(rename, moves))
-            return rename->doubting;
+        if (doubter && !rename_is_placed(doubter) && is_in_the_way(rename, moves))
+            return doubter;
     }
     return NULL;
 }
@@ -221,7 +222,7 @@ void follow_take_below(Engine *engine, List *moves)
     LIST_FOREACH (link, &engine->renames.all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
-        if (!rename->doubtful && !rename->doubting && rename_is_placed(rename) &&
+        if (!rename->doubtful && !rename_doubter(rename) && rename_is_placed(rename) &&
             !rename->writing && is_in_the_way(rename, moves))
             (void)take_chain(engine, rename, &moves->head);
     }

@@ -296,7 +296,7 @@ char *change_path_new(const Change *change)
 /* Sets the path of an item; false when nothing is to be asked of the rows about it. */
 static bool needs_look_up(Round *round, Sighting *item)
 {
-    const Rename *here;
+    const Rename *here, *doubter;
 
     item->path = change_path_new(item->change);
     if (!item->path) {
@@ -304,8 +304,9 @@ static bool needs_look_up(Round *round, Sighting *item)
         return false;
     }
     here = renames_at(&round->engine->renames, item->change->dir, item->change->name);
-    if (here && here->doubting)
-        item->doubt_path = strdup(here->doubting->from);
+    doubter = here ? rename_doubter(here) : NULL;
+    if (doubter)
+        item->doubt_path = strdup(doubter->from);
     item->change_name = item->change->name;
     item->written = item->change->written;
     item->is_new = ahead_is_new(round->engine, item);

@@ -172,19 +172,21 @@ static void drop_void(Engine *engine)
     }
 }
 
+static bool is_below_a_move(const Engine *engine, const Node *node)
+{
+    while ((node = node->parent))
+        if (move_of(engine, node, false))
+            return true;
+    return false;
+}
+
 /* A directory goes before those below it, whose new place may not exist until then. */
 static Move *first_move(const Engine *engine)
 {
     LIST_FOREACH (link, &engine->moves) {
         Move *move = CONTAINER_OF(link, Move, link);
-        bool has_ancestor = false;
 
-        LIST_FOREACH (other, &engine->moves) {
-            const Node *node = CONTAINER_OF(other, Move, link)->node;
-
-            has_ancestor |= node != move->node && node_is_within(move->node, node);
-        }
-        if (!has_ancestor)
+        if (!is_below_a_move(engine, move->node))
             return move;
     }
     return NULL;

@@ -89,8 +89,10 @@ static int compare_file(ReconcileResult *result, const StoreDirectory *rows, Lis
     if (!same && is_known_problem(rows, file))
         same = true;
     else if (same && (!entry->has_stamp || !file_stamp_same_inode(&file->stamp, &entry->stamp))) {
-        /* Two files of equal size and time may have exchanged their names. */
-        if (entry->has_stamp && knows_inode(context, &file->stamp, entry->id))
+        /* Two files of equal size and time may have exchanged their names, or this is a copy of the
+         * row's file (cp -p), which has moved on. A file system may get another device number. */
+        if (entry->has_stamp &&
+            (file->stamp.dev == entry->stamp.dev || knows_inode(context, &file->stamp, entry->id)))
             return add_name(result, file->name);
         result->n_unchanged++;
         return add_stamp(result, file, entry);

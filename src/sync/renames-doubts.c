@@ -18,12 +18,27 @@
 
 /* ---- the doubt about one entry ---- */
 
+/* rename_set_partner() - the other half of the exchange that it may be half of; or NULL */
+void rename_set_partner(Rename *rename, Rename *partner)
+{
+    list_remove(&rename->doubter);
+    rename->partner = partner;
+    if (partner)
+        list_append(&partner->doubters, &rename->doubter);
+}
+
+/* The one that revived it, if it is revived. */
+static Rename *last_doubter(const Rename *rename)
+{
+    ListNode *link = list_last(&rename->doubters);
+
+    return link ? CONTAINER_OF(link, Rename, doubter) : NULL;
+}
+
 /* It is known what it is. */
 void rename_end_doubt(Rename *rename)
 {
-    if (rename->partner)
-        rename->partner->doubting = NULL;
-    rename->partner = NULL;
+    rename_set_partner(rename, NULL);
     rename->doubtful = rename->covered = rename->revived = false;
     rename_free_name(&rename->else_dir, &rename->else_name);
 }
@@ -47,19 +62,31 @@ bool rename_is_telling(const Rename *rename)
     return !rename->covered && !rename->revived;
 }
 
-/* It was exchanged; so were those that were exchanged with it before. */
+/* Does it hang on this one that its partner has a place? */
+static bool is_reviver(const Rename *rename)
+{
+    return rename->partner && rename->partner->revived && last_doubter(rename->partner) == rename;
+}
+
+static void forget_if_nowhere(Renames *renames, Rename *rename)
+{
+    if (!rename->dir && !rename->doubtful && !rename_doubter(rename))
+        renames_forget(renames, rename);
+}
+
+/* rename_confirm() - it was exchanged, and so was its partner before, if that had been in doubt */
 void rename_confirm(Renames *renames, Rename *rename)
 {
-    Rename *next = rename->partner;
+    for (bool first = true, goes_on = true; goes_on; first = false) {
+        Rename *partner = rename->partner;
 
-    rename_end_doubt(rename);
-    while (next && next->revived) {
-        Rename *partner = next->partner;
-
-        rename_end_doubt(next);
-        if (!next->dir)
-            renames_forget(renames, next);
-        next = partner;
+        goes_on = is_reviver(rename);
+        rename_end_doubt(rename);
+        if (!first)
+            forget_if_nowhere(renames, rename);
+        if (partner && !goes_on)
+            forget_if_nowhere(renames, partner);
+        rename = partner;
     }
 }
 
@@ -139,14 +166,23 @@ static Rename *covered_by_last(Renames *renames)
         return under ? rename_new(renames, under) : NULL;
     if (rename->dir)
         return NULL;
-    if (rename->doubting)
-        rename_end_doubt(rename->doubting);
     rename->revived = true;
     return rename;
 }
 
-/* It stays at the name that it has just left; what it had come over is here. */
-void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *name)
+/* What it had come over had no row. Something stands for it, and moves on with what is at the name.
+ */
+static Rename *stand_in(Renames *renames, const char *path)
+{
+    return renames_of(renames, path) ? NULL : rename_new(renames, path);
+}
+
+/*
+ * renames_exchange() - it stays at the name that it has just left; what it had come over is here
+ * @path: of the row that this name would have
+ */
+void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *name,
+                      const char *path)
 {
     RenameLast *last = &renames->last;
     Rename *partner;
@@ -156,10 +192,11 @@ void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *n
     rename_end_doubt(rename); /* an older one */
     rename->doubtful = true;
     partner = covered_by_last(renames);
+    if (!partner)
+        partner = stand_in(renames, path);
     if (partner && rename_place(renames, partner, dir, name)) {
-        partner->doubting = rename;
         partner->written = rename->written; /* one of them was, before they were exchanged */
-        rename->partner = partner;
+        rename_set_partner(rename, partner);
         return;
     }
     rename->else_name = strdup(name);
@@ -167,6 +204,14 @@ void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *n
 }
 
 /* ---- what the disk says ---- */
+
+/* The one that revived it was not exchanged with it: it is nowhere again. */
+static void lose_revived(Renames *renames, Rename *rename)
+{
+    rename->revived = false;
+    rename_lift(renames, rename);
+    forget_if_nowhere(renames, rename);
+}
 
 /* Where its file is if it was there and back again, not exchanged; in *dir and *name, referenced.
  */
@@ -183,16 +228,20 @@ static bool other_place(const Renames *renames, const Rename *rename, Node **dir
     return *name != NULL;
 }
 
-/* What is doubtful about one entry is so about the one that takes its place. */
-static void inherit_doubt(Rename *rename, Rename *from)
+/* It takes the place of its partner, which is then done with, and what is doubtful about that. */
+static void take_over(Renames *renames, Rename *rename, Rename *partner)
 {
-    rename->doubtful = from->doubtful;
-    rename->covered = from->covered;
-    rename->partner = STEAL_PTR(from->partner);
-    if (rename->partner)
-        rename->partner->doubting = rename;
-    rename->else_dir = STEAL_PTR(from->else_dir);
-    rename->else_name = STEAL_PTR(from->else_name);
+    if (partner->partner != rename) {
+        rename->doubtful = partner->doubtful;
+        rename->covered = partner->covered;
+        rename->else_dir = STEAL_PTR(partner->else_dir);
+        rename->else_name = STEAL_PTR(partner->else_name);
+        rename_set_partner(rename, partner->partner);
+    }
+    rename->revived = partner->revived;
+    LIST_FOREACH_SAFE (link, tmp, &partner->doubters)
+        rename_set_partner(CONTAINER_OF(link, Rename, doubter), rename);
+    renames_forget(renames, partner);
 }
 
 /* It went there and back again: what is at the partner's place is its file. */
@@ -202,16 +251,15 @@ static void judge_returned(Renames *renames, Rename *rename)
     Node *dir = NULL;
     char *name = NULL;
     bool known = other_place(renames, rename, &dir, &name);
+    bool revived = is_reviver(rename);
 
     rename_end_doubt(rename);
-    if (partner && partner->revived) {
-        partner->revived = false;
-        rename_lift(renames, partner);
-    } else if (partner) {
-        if (known)
-            inherit_doubt(rename, partner);
+    if (revived)
+        lose_revived(renames, partner);
+    else if (partner && known)
+        take_over(renames, rename, partner);
+    else if (partner)
         renames_forget(renames, partner);
-    }
     if (known)
         (void)rename_place(renames, rename, dir, name);
     else
@@ -230,8 +278,8 @@ static bool judge_later(Renames *renames, Rename **rename)
     while (*rename && (*rename)->revived) {
         Rename *last = *rename;
 
-        while (last->revived && last->doubting)
-            last = last->doubting;
+        while (last->revived && last_doubter(last))
+            last = last_doubter(last);
         if (last == *rename)
             break;
         judge_returned(renames, last);

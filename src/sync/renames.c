@@ -130,8 +130,8 @@ void rename_lift(Renames *renames, Rename *rename)
 void rename_drop(Renames *renames, Rename *rename)
 {
     rename_end_doubt(rename);
-    if (rename->doubting)
-        rename->doubting->partner = NULL;
+    for (Rename *doubter; (doubter = rename_doubter(rename));)
+        rename_set_partner(doubter, NULL);
     rename_lift(renames, rename);
     hash_remove(&renames->rows, &rename->by_from);
     list_remove(&rename->link);
@@ -152,11 +152,13 @@ void rename_drop(Renames *renames, Rename *rename)
  */
 void renames_forget(Renames *renames, Rename *rename)
 {
-    Rename *doubting = rename->doubting;
+    LIST_FOREACH_SAFE (link, tmp, &rename->doubters) {
+        Rename *doubter = CONTAINER_OF(link, Rename, doubter);
 
+        if (!doubter->dir)
+            rename_drop(renames, doubter);
+    }
     rename_drop(renames, rename);
-    if (doubting && !doubting->dir)
-        rename_drop(renames, doubting);
 }
 
 /*
@@ -170,6 +172,16 @@ static void lose_place(Renames *renames, Rename *rename)
         rename_lift(renames, rename);
     else
         renames_forget(renames, rename);
+}
+
+/* A file came over it, or is being exchanged with it. Then it has a place again in a moment, and
+ * whoever doubts because of it must not lose it. */
+static void cover(Renames *renames, Rename *rename)
+{
+    if (rename_doubter(rename))
+        rename_lift(renames, rename);
+    else
+        lose_place(renames, rename);
 }
 
 /* renames_clear() - forget everything: events were lost, or nothing is pending any more */
@@ -203,6 +215,7 @@ Rename *rename_new(Renames *renames, const char *path)
         free(rename);
         return NULL;
     }
+    list_init(&rename->doubters);
     list_append(&renames->all, &rename->link);
     renames->count++;
     return rename;
@@ -300,14 +313,14 @@ bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *
             there->covered = true;
         renames_forget_last(renames);
     } else if (!there && renames_is_exchange(renames, dir, name, cookie)) {
-        renames_exchange(renames, rename, dir, name);
+        renames_exchange(renames, rename, dir, name, path);
         renames_forget_last(renames);
     } else {
         renames_note_arrived(renames, rename, dir, name, row_at(renames, there, path));
         if (there)
-            lose_place(renames, there);
+            cover(renames, there);
         if (rename_place(renames, rename, dir, name) && strcmp(rename->from, path) == 0 &&
-            !rename->writing && !rename->doubting && !rename->doubtful)
+            !rename->writing && !rename_doubter(rename) && !rename->doubtful)
             renames_forget(renames, rename); /* home again */
     }
     return written;

@@ -29,6 +29,7 @@ Where the design allows more than one, and why:
   the id.
 - A file made with the size and mtime (cp -p) of one that died in the burst may have been given the
   dead one's inode number: then nothing tells the two apart.
+- Moved into a directory that is not watched yet, and a hard link to it made in another one.
 - Two symlinks to one photo, of which one is renamed over the other.
 - After a *blind* burst (the daemon was killed or stopped, the queue overflowed, watches ran out,
   the volume was away) there are no cookies. What is left is the inode with its size and mtime: a

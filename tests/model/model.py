@@ -125,8 +125,12 @@ class Model(Expectations):
         if (entry is None or not isinstance(entry.node, File) or not self._free_name(to)
                 or not self.reachable(path) or not names.same_volume(path, to)):
             return False
-        self._make(to, entry.node)
+        made = self._make(to, entry.node)
         self._stir(entry.node)
+        if made.expect and entry.expect and entry.node.unpaired and not self._watched(
+                names.parent(to)):  # which of the names is the older one?
+            made.expect |= entry.ids()
+            self._loosen(entry, path)
         return True
 
     def do_symlink(self, path, target):

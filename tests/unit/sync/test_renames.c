@@ -352,7 +352,7 @@ static void test_doubt_upon_doubt(void **state)
     move(f, 'b', 'c');
     renames_written(&f->renames, f->dir, "b.jpg");
     assert_rows(f, "a>c b>a c>b");
-    assert_null(at(f, 'c')->doubting);
+    assert_null(rename_doubter(at(f, 'c')));
     renames_clear(&f->renames);
 
     /* What was at c has gone, whose it ever was. */
@@ -388,6 +388,75 @@ static void test_doubt_upon_doubt(void **state)
         renames_judge(&f->renames, at(f, 'b'), exchanged);
         renames_end_doubts(&f->renames);
         assert_rows(f, exchanged ? "a>a b>b" : "b>a");
+        renames_clear(&f->renames);
+    }
+}
+
+/* To and fro over a name that has no row, and on from there. */
+static void test_on_from_a_doubt(void **state)
+{
+    Fixture *f = *state;
+
+    for (int exchanged = 0; exchanged <= 1; exchanged++) {
+        move(f, 'a', 'b');
+        make(f, 'c');
+        move(f, 'b', 'a');
+        move(f, 'a', 'b');
+        move(f, 'b', 'd');
+        assert_rows(f, "a>a? b>d");
+        renames_judge(&f->renames, at(f, 'a'), exchanged);
+        assert_rows(f, exchanged ? "a>a b>d" : "a>d");
+        renames_clear(&f->renames);
+    }
+}
+
+/* There and back, and then its own name is exchanged, or another one goes to and fro over it. */
+static void test_covered_after_a_doubt(void **state)
+{
+    Fixture *f = *state;
+
+    for (int step = 0; step < 6; step++) {
+        move(f, 'a', 'c');
+        move(f, 'c', 'a');
+        move(f, 'e', 'a');
+        move(f, 'a', 'e');
+        assert_rows(f, "a>c? c>e e>a?");
+        switch (step) {
+        case 0:
+            renames_judge(&f->renames, at(f, 'c'), false); /* no file is at c */
+            assert_rows(f, "a>e e>a?");
+            renames_judge(&f->renames, at(f, 'a'), true);
+            assert_rows(f, "a>e e>a");
+            break;
+        case 1:
+            renames_judge(&f->renames, at(f, 'a'), true);
+            assert_rows(f, "a>c? c>e e>a");
+            renames_judge(&f->renames, at(f, 'c'), false);
+            assert_rows(f, "a>e e>a");
+            break;
+        case 2: /* no file is at a: what had been there was overwritten */
+            renames_judge(&f->renames, at(f, 'a'), false);
+            assert_rows(f, "a>c? c>(nowhere) e>e");
+            renames_judge(&f->renames, at(f, 'c'), false);
+            assert_rows(f, "e>e");
+            break;
+        case 3:
+            renames_judge(&f->renames, at(f, 'c'), true);
+            assert_rows(f, "a>c c>e e>a?");
+            renames_judge(&f->renames, at(f, 'a'), false);
+            assert_rows(f, "a>c e>e");
+            break;
+        case 4:
+            renames_judge(&f->renames, at(f, 'a'), false);
+            renames_judge(&f->renames, at(f, 'c'), true);
+            assert_rows(f, "a>c e>e");
+            break;
+        default: /* an event: there is a file at a, and none at c */
+            renames_written(&f->renames, f->dir, "a.jpg");
+            make(f, 'c');
+            assert_rows(f, "a>e e>a");
+            break;
+        }
         renames_clear(&f->renames);
     }
 }
@@ -590,6 +659,8 @@ int main(void)
         TEST(test_doubts),
         TEST(test_covered_doubts),
         TEST(test_doubt_upon_doubt),
+        TEST(test_covered_after_a_doubt),
+        TEST(test_on_from_a_doubt),
         TEST(test_exchange_of_moved_ones),
         TEST(test_no_exchange),
         TEST(test_other_table),
