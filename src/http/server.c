@@ -43,6 +43,7 @@
 #define BODY_TIMEOUT          (4 * CLOCK_US_PER_SEC) /* less: a pause must count as too slow */
 #define STOP_TIMEOUT_SEC      1
 #define MASTER_SLACK_NS       (3600UL * 1000 * 1000 * 1000) /* its poll() may take an hour longer */
+#define USUAL_SLACK_NS        50000UL                       /* the kernel's own */
 #define THREAD_IS_MASTER      0 /* the thread_type of the one that accepts connections */
 
 _Static_assert(HTTP_HEADERS_MAX < MG_MAX_HEADERS, "a full table must be noticed");
@@ -209,8 +210,9 @@ static int on_request(struct mg_connection *connection)
 static void *on_thread(const struct mg_context *civetweb, int thread_type)
 {
     (void)civetweb;
-    if (thread_type == THREAD_IS_MASTER)
-        (void)prctl(PR_SET_TIMERSLACK, MASTER_SLACK_NS, 0, 0, 0);
+    /* The others may be started by that one, and would inherit its slack. */
+    (void)prctl(PR_SET_TIMERSLACK,
+                thread_type == THREAD_IS_MASTER ? MASTER_SLACK_NS : USUAL_SLACK_NS, 0, 0, 0);
     return NULL;
 }
 

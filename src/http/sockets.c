@@ -10,6 +10,8 @@
 
 #include "util/cleanup.h"
 
+#define FDS_TRIED 65536
+
 /*
  * http_sockets_probe() - why can this address not be listened on?
  *
@@ -63,4 +65,8 @@ void http_sockets_shutdown(unsigned port)
         if (end != entry->d_name && *end == '\0' && is_on_port((int)fd, port))
             (void)shutdown((int)fd, SHUT_RDWR);
     }
+    /* No descriptor is left for it: then by their numbers. */
+    for (int fd = 0; !dir && fd < FDS_TRIED; fd++)
+        if (is_on_port(fd, port))
+            (void)shutdown(fd, SHUT_RDWR);
 }

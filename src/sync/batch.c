@@ -374,7 +374,9 @@ static void tell_moves(Engine *engine, const Batch *batch)
     for (size_t i = 0; i < batch->count && moves; i++) {
         const StoreOp *op = &batch->writes[i]->op;
 
-        if (batch->writes[i]->move && op->result == STORE_OP_RESULT_DONE)
+        /* Of one that had no rows too: what stands there now is not its. */
+        if (batch->writes[i]->move &&
+            (op->result == STORE_OP_RESULT_DONE || op->result == STORE_OP_RESULT_NOTHING))
             moves[n++] = (PathMove){op->path, op->new_path};
     }
     moves_committed(engine, moves, n);

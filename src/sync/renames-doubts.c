@@ -68,25 +68,29 @@ static bool is_reviver(const Rename *rename)
     return rename->partner && rename->partner->revived && last_doubter(rename->partner) == rename;
 }
 
+/* Unless another one will tell of it. */
 static void forget_if_nowhere(Renames *renames, Rename *rename)
 {
-    if (!rename->dir && !rename->doubtful && !rename_doubter(rename))
+    if (!rename->dir && !rename->partner && !rename_doubter(rename))
         renames_forget(renames, rename);
 }
 
-/* rename_confirm() - it was exchanged, and so was its partner before, if that had been in doubt */
+/* rename_confirm() - it was exchanged, and so was its partner before, if that had been in doubt. It
+ * stays, though it may be nowhere. */
 void rename_confirm(Renames *renames, Rename *rename)
 {
-    for (bool first = true, goes_on = true; goes_on; first = false) {
-        Rename *partner = rename->partner;
+    Rename *next = rename;
 
-        goes_on = is_reviver(rename);
-        rename_end_doubt(rename);
-        if (!first)
-            forget_if_nowhere(renames, rename);
-        if (partner && !goes_on)
+    for (bool goes_on = true; goes_on;) {
+        Rename *partner = next->partner;
+
+        goes_on = is_reviver(next);
+        rename_end_doubt(next);
+        if (next != rename)
+            forget_if_nowhere(renames, next);
+        if (partner && partner != rename && !goes_on)
             forget_if_nowhere(renames, partner);
-        rename = partner;
+        next = partner;
     }
 }
 
@@ -142,13 +146,15 @@ void renames_rebase_last(Renames *renames, const PathMove *moves, size_t n_moves
     }
 }
 
-/* Back where it had come from a moment before, over a file: an exchange, most likely. */
+/* Back where it had come from a moment before, over a file: an exchange, most likely. (Unless the
+ * disk was looked at meanwhile, and something else was found at that other name.) */
 bool renames_is_exchange(const Renames *renames, const Node *dir, const char *name, uint32_t cookie)
 {
     const RenameLast *last = &renames->last;
 
     return last->left && last->cookie == cookie && last->event + 2 == renames->n_events &&
-           last->from_dir == dir && strcmp(last->from_name, name) == 0;
+           last->from_dir == dir && strcmp(last->from_name, name) == 0 &&
+           !renames_at(renames, last->dir, last->name);
 }
 
 /*

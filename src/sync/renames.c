@@ -147,18 +147,29 @@ void rename_drop(Renames *renames, Rename *rename)
 /*
  * renames_forget() - the row stays where it is, and belongs to what is there
  *
- * Of one that is being written that is where it is being written to. The other half of a doubtful
- * exchange is forgotten too when it is without a place: its file is at neither of the two names.
+ * Of one that is being written that is where it is being written to. Those that doubt because of it
+ * are forgotten too where they have no place: their files are at neither of the two names.
  */
 void renames_forget(Renames *renames, Rename *rename)
 {
-    LIST_FOREACH_SAFE (link, tmp, &rename->doubters) {
-        Rename *doubter = CONTAINER_OF(link, Rename, doubter);
+    List doomed;
 
-        if (!doubter->dir)
-            rename_drop(renames, doubter);
+    list_init(&doomed);
+    rename_end_doubt(rename);
+    list_append(&doomed, &rename->doubter);
+    for (ListNode *link; (link = list_take(&doomed));) {
+        Rename *next = CONTAINER_OF(link, Rename, doubter);
+
+        LIST_FOREACH_SAFE (other, tmp, &next->doubters) {
+            Rename *doubter = CONTAINER_OF(other, Rename, doubter);
+
+            if (doubter->dir)
+                continue;
+            rename_end_doubt(doubter);
+            list_append(&doomed, &doubter->doubter);
+        }
+        rename_drop(renames, next);
     }
-    rename_drop(renames, rename);
 }
 
 /*
@@ -383,10 +394,10 @@ Rename *renames_put(Renames *renames, const char *path, const char *id, const Fi
     Rename *rename, *there;
 
     keep_bound(renames);
-    rename = renames_of(renames, path);
     there = renames_at(renames, dir, name);
-    if (there && there != rename)
-        rename_drop(renames, there);
+    if (there && there != renames_of(renames, path))
+        renames_forget(renames, there);
+    rename = renames_of(renames, path); /* only now: it may have gone along */
     if (!rename)
         rename = rename_new(renames, path);
     if (!rename)

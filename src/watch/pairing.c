@@ -31,9 +31,8 @@
 
 #include "util/clock.h"
 
-#define WAIT_FOR_REST                                                                              \
-    CLOCK_US_PER_SEC /* a process that lost the processor has long got it back                     \
-                      */
+/* A process that lost the processor has long got it back. */
+#define WAIT_FOR_REST CLOCK_US_PER_SEC
 
 void pairing_init(Pairing *pairing, Tree *tree, WatchListener *listener)
 {
@@ -113,22 +112,66 @@ static void move_flush(Pairing *pairing, size_t i)
     move_done(&move);
 }
 
+/* The name of a parked node; no file has it, for no event and no listing has a name like that. */
+static void print_place(const Pairing *pairing, const Parked *parked, char name[static 32])
+{
+    (void)snprintf(name, 32, "\n.parked-%zu", (size_t)(parked - pairing->parked));
+}
+
+static bool is_parked(const Pairing *pairing, const Parked *parked)
+{
+    char name[32];
+
+    if (!parked->node || parked->node->detached)
+        return false;
+    print_place(pairing, parked, name);
+    return strcmp(node_name(parked->node), name) == 0;
+}
+
+static Parked *parked_find(Pairing *pairing, const Node *node)
+{
+    for (size_t i = 0; i < PAIRING_PARKED && pairing->n_parked > 0; i++) {
+        Parked *parked = &pairing->parked[i];
+
+        if (parked->node == node && is_parked(pairing, parked))
+            return parked;
+    }
+    return NULL;
+}
+
+/* Is the directory that left this place watched, so that its MOVE_SELF will come? */
+static bool is_watched(Pairing *pairing, const Node *dir, const char *name)
+{
+    const Node *node = tree_child(pairing->tree, dir, name);
+
+    for (size_t i = 0; i < PAIRING_PARKED && pairing->n_parked > 0; i++) {
+        const Parked *parked = &pairing->parked[i];
+
+        if (is_parked(pairing, parked) && parked->node->parent == dir &&
+            strcmp(parked->name, name) == 0)
+            node = parked->node;
+    }
+    return node && node->wd >= 0;
+}
+
 /* The half becomes a pair. False when memory runs out. */
 static bool move_add(Pairing *pairing, Half *half, Node *to, const char *to_name, bool late)
 {
+    bool awaited = !late && is_watched(pairing, half->dir, half->name);
     char *copy = strdup(to_name);
     DirectoryMove *move;
 
     if (!copy)
         return false;
+    (void)node_ref(to); /* the listener may take it out of the tree */
     if (pairing->n_moves == PAIRING_MOVES)
         move_flush(pairing, 0);
     move = &pairing->moves[pairing->n_moves++];
     move->from = STEAL_PTR(half->dir);
     move->from_name = STEAL_PTR(half->name);
-    move->to = node_ref(to);
+    move->to = to;
     move->to_name = copy;
-    move->until = late ? 0 : clock_now() + WAIT_FOR_REST;
+    move->until = awaited ? clock_now() + WAIT_FOR_REST : 0;
     return true;
 }
 
@@ -150,28 +193,6 @@ bool pairing_arrived(Pairing *pairing, const Event *event, Node *dir, bool late)
 
 /* ---- directories whose name another one took ---- */
 
-static Parked *parked_find(Pairing *pairing, const Node *node)
-{
-    for (size_t i = 0; i < PAIRING_PARKED && pairing->n_parked > 0; i++)
-        if (pairing->parked[i].node == node)
-            return &pairing->parked[i];
-    return NULL;
-}
-
-/* The name of a parked node; no file has it, for no event and no listing has a name like that. */
-static void print_place(const Pairing *pairing, const Parked *parked, char name[static 32])
-{
-    (void)snprintf(name, 32, "\n.parked-%zu", (size_t)(parked - pairing->parked));
-}
-
-static bool is_parked(const Pairing *pairing, const Parked *parked)
-{
-    char name[32];
-
-    print_place(pairing, parked, name);
-    return !parked->node->detached && strcmp(node_name(parked->node), name) == 0;
-}
-
 static void unpark(Pairing *pairing, Parked *parked)
 {
     pairing->n_parked--;
@@ -190,24 +211,17 @@ static void drop_parked(Pairing *pairing, Parked *parked)
 
 static Parked *free_place(Pairing *pairing)
 {
-    Parked *oldest = &pairing->parked[0];
-
-    for (size_t i = 0; i < PAIRING_PARKED; i++) {
-        Parked *parked = &pairing->parked[i];
-
-        if (!parked->node)
-            return parked;
-        if (parked->until < oldest->until)
-            oldest = parked;
-    }
-    drop_parked(pairing, oldest);
-    return oldest;
+    for (size_t i = 0; i < PAIRING_PARKED; i++)
+        if (!pairing->parked[i].node)
+            return &pairing->parked[i];
+    return NULL;
 }
 
+/* Without a place for it, it is removed by what takes its name, and found by a scan. */
 static void park(Pairing *pairing, Node *node)
 {
     Parked *parked = free_place(pairing);
-    char *own = strdup(node_name(node));
+    char *own = parked ? strdup(node_name(node)) : NULL;
     char name[32];
 
     if (!own)
@@ -230,7 +244,7 @@ bool pairing_ended(Pairing *pairing, Node *node)
 {
     Parked *parked = parked_find(pairing, node);
 
-    if (!parked || !is_parked(pairing, parked))
+    if (!parked)
         return false;
     drop_parked(pairing, parked);
     return true;
@@ -243,7 +257,7 @@ static const char *event_name(Pairing *pairing, const Node *node)
 {
     const Parked *parked = parked_find(pairing, node);
 
-    return parked && is_parked(pairing, parked) ? parked->name : node_name(node);
+    return parked ? parked->name : node_name(node);
 }
 
 /* The pair that begins where the node is, in the tree, at this moment. */
@@ -271,12 +285,8 @@ static void relink(Pairing *pairing, Node *node, Node *to, const char *name)
 
     if (to->detached || victim == node || node_is_within(to, node))
         return;
-    if (own)
-        own->until = UINT64_MAX; /* it must not make room for the victim */
     if (victim && victim->wd >= 0 && !node_is_within(node, victim))
         park(pairing, victim);
-    if (node->detached || to->detached) /* they were below what had to make room */
-        return;
     pairing->listener->directory_moving(pairing->listener, node, to, name);
     if (tree_move(pairing->tree, node, to, name) == 0 && own)
         unpark(pairing, own);
@@ -303,21 +313,6 @@ void pairing_moved(Pairing *pairing, Node *node)
 
 /* ---- what does not come ---- */
 
-/* Is the directory that left this place watched, so that its MOVE_SELF will come? */
-static bool move_awaits(Pairing *pairing, const DirectoryMove *move)
-{
-    const Node *node = tree_child(pairing->tree, move->from, move->from_name);
-
-    for (size_t i = 0; i < PAIRING_PARKED && pairing->n_parked > 0; i++) {
-        const Parked *parked = &pairing->parked[i];
-
-        if (parked->node && parked->node->parent == move->from &&
-            strcmp(parked->name, move->from_name) == 0 && is_parked(pairing, parked))
-            node = parked->node;
-    }
-    return !move->from->detached && node && node->wd >= 0;
-}
-
 /*
  * pairing_flush() - the queue has been read: give up what will not come, or has been waited for
  * long enough
@@ -333,7 +328,7 @@ uint64_t pairing_flush(Pairing *pairing)
     for (size_t i = 0; i < pairing->n_moves;) {
         const DirectoryMove *move = &pairing->moves[i];
 
-        if (move->until <= now || !move_awaits(pairing, move)) {
+        if (move->until <= now || move->from->detached) {
             move_flush(pairing, i);
             continue;
         }

@@ -222,7 +222,7 @@ static void timer_fired(Timer *timer UNUSED)
 /* The end of the next round looks after it, if this one's has passed. */
 static void arm_timer(Watcher *watcher)
 {
-    if (watcher_waits(watcher) && !timer_is_armed(&watcher->timer))
+    if (watcher_waits(watcher))
         (void)timer_arm_in(&watcher->timer, 0);
 }
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/text.h"
 
@@ -643,6 +644,217 @@ static void test_end_of_doubts(void **state)
     assert_rows(f, "a>b c>d d>c");
 }
 
+/* ---- any events, in any order ---- */
+
+#define LETTERS    "abcd"
+#define STEPS      60
+#define SEEDS      3000
+#define OPEN_TRIPS 3
+
+/* A trip is a file that has left its name and has come up nowhere yet. */
+typedef struct Trips {
+    uint32_t cookies[OPEN_TRIPS]; /* 0: none */
+    char left[OPEN_TRIPS];
+} Trips;
+
+static bool is_listed(const Fixture *f, const Rename *wanted)
+{
+    LIST_FOREACH (link, &f->renames.all)
+        if (CONTAINER_OF(link, Rename, link) == wanted)
+            return true;
+    return false;
+}
+
+static bool is_doubted_by(const Rename *rename, const Rename *doubter)
+{
+    LIST_FOREACH (link, &rename->doubters)
+        if (CONTAINER_OF(link, Rename, doubter) == doubter)
+            return true;
+    return false;
+}
+
+static void assert_doubt(const Fixture *f, const Rename *rename)
+{
+    if (rename->partner) {
+        assert_true(is_listed(f, rename->partner));
+        assert_true(is_doubted_by(rename->partner, rename));
+        assert_ptr_not_equal(rename->partner, rename);
+        assert_null(rename->else_dir);
+    }
+    LIST_FOREACH (link, &rename->doubters) {
+        const Rename *doubter = CONTAINER_OF(link, Rename, doubter);
+
+        assert_true(is_listed(f, doubter));
+        assert_ptr_equal(doubter->partner, rename);
+    }
+    if (!rename->doubtful) {
+        assert_null(rename->partner);
+        assert_null(rename->else_dir);
+    }
+}
+
+static void assert_sound(Fixture *f)
+{
+    size_t n = 0, placed = 0, in_air = 0;
+
+    LIST_FOREACH (link, &f->renames.all) {
+        Rename *rename = CONTAINER_OF(link, Rename, link);
+
+        n++;
+        in_air += rename->in_air;
+        placed += rename_is_placed(rename);
+        assert_ptr_equal(renames_of(&f->renames, rename->from), rename);
+        if (rename_is_placed(rename)) /* the only one there */
+            assert_ptr_equal(renames_at(&f->renames, rename->dir, rename->name), rename);
+        if (!rename->dir && rename->doubtful) /* another one will tell */
+            assert_true(rename->partner || rename_doubter(rename));
+        assert_doubt(f, rename);
+    }
+    assert_int_equal(f->renames.count, n);
+    assert_int_equal(f->renames.rows.count, n);
+    assert_int_equal(f->renames.names.count, placed);
+    assert_int_equal(f->renames.air.count, in_air);
+}
+
+static Rename *any_entry(Fixture *f, unsigned *seed, bool doubtful)
+{
+    Rename *found = NULL;
+    unsigned n = 0;
+
+    LIST_FOREACH (link, &f->renames.all) {
+        Rename *rename = CONTAINER_OF(link, Rename, link);
+
+        if ((!doubtful || rename->doubtful) && (unsigned)rand_r(seed) % ++n == 0)
+            found = rename;
+    }
+    return found;
+}
+
+/* What a store's thread would have made of it: its row is at the name now. */
+static void commit(Fixture *f, Rename *rename)
+{
+    char path[16];
+
+    if (!rename || !rename_is_placed(rename) || rename->doubtful || rename_doubter(rename))
+        return;
+    (void)snprintf(path, sizeof(path), "/r/%s", rename->name);
+    if (!renames_of(&f->renames, path) || renames_of(&f->renames, path) == rename)
+        renames_committed(&f->renames, rename, path);
+}
+
+static void put(Fixture *f, char from, char to)
+{
+    const Rename *rename = renames_of(&f->renames, path_of(from));
+    FileStamp stamp = {.ino = 7};
+
+    if (!rename || (!rename_is_placed(rename) && !rename->doubtful)) /* as decide_moved() does */
+        (void)renames_put(&f->renames, path_of(from), "id", &stamp, f->dir, name_of(to));
+}
+
+static char letter(unsigned *seed)
+{
+    return LETTERS[(unsigned)rand_r(seed) % (sizeof(LETTERS) - 1)];
+}
+
+static void random_step(Fixture *f, Trips *trips, unsigned *seed)
+{
+    char x = letter(seed), y = letter(seed);
+    unsigned which = (unsigned)rand_r(seed) % OPEN_TRIPS;
+    uint32_t *trip = &trips->cookies[which];
+    Rename *rename;
+
+    switch ((unsigned)rand_r(seed) % 21) {
+    case 0:
+    case 1:
+        leave(f, x);
+        *trip = f->cookie;
+        trips->left[which] = x;
+        break;
+    case 2:
+    case 3:
+        if (*trip && trips->left[which] == x)
+            break; /* rename(2) of a name to itself tells nothing */
+        (void)arrive(f, x, *trip ? *trip : ++f->cookie);
+        *trip = 0;
+        break;
+    case 4:
+        renames_vanished(&f->renames, *trip);
+        *trip = 0;
+        break;
+    case 5:
+    case 6:
+        if (x != y)
+            move(f, x, y);
+        break;
+    case 7:
+    case 8:
+    case 9:
+        if (x != y) {
+            move(f, x, y);
+            move(f, y, x);
+        }
+        break;
+    case 10:
+        make(f, x);
+        break;
+    case 11:
+        renames_removed(&f->renames, f->dir, name_of(x));
+        break;
+    case 12:
+        renames_written(&f->renames, f->dir, name_of(x));
+        break;
+    case 13:
+    case 14:
+    case 15:
+        rename = any_entry(f, seed, true);
+        if (rename)
+            renames_judge(&f->renames, rename, rand_r(seed) % 2);
+        break;
+    case 16:
+        put(f, x, y);
+        break;
+    case 17:
+        commit(f, any_entry(f, seed, false));
+        break;
+    case 18:
+        renames_land(&f->renames);
+        *trips = (Trips){0};
+        break;
+    case 19:
+        renames_end_doubts(&f->renames);
+        break;
+    default:
+        arrive_from_outside(f, x);
+        break;
+    }
+}
+
+static void test_anything(void **state)
+{
+    Fixture *f = *state;
+
+    for (unsigned i = 1; i <= SEEDS; i++) {
+        Trips trips = {0};
+        unsigned seed = i;
+
+        (void)alarm(5); /* nothing goes round for ever */
+        for (int step = 0; step < STEPS; step++) {
+            random_step(f, &trips, &seed);
+            assert_sound(f);
+        }
+        renames_end_doubts(&f->renames);
+        renames_land(&f->renames);
+        LIST_FOREACH (link, &f->renames.all) {
+            const Rename *rename = CONTAINER_OF(link, Rename, link);
+
+            assert_true(rename_is_placed(rename));
+            assert_false(rename->doubtful || rename_doubter(rename) || rename->revived);
+        }
+        renames_clear(&f->renames);
+    }
+    (void)alarm(0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -672,6 +884,7 @@ int main(void)
         TEST(test_bounded),
         TEST(test_exchange_at_the_bound),
         TEST(test_end_of_doubts),
+        TEST(test_anything),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

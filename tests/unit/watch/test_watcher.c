@@ -245,41 +245,60 @@ static void test_exchange_many_times(void **state)
     assert_at(f, b, "a");
 }
 
-/* The place of one that is parked is needed, and what is being relinked is below it. */
-static void test_relinked_from_below_a_parked_one(void **state)
+/* No place is left to park another one, and what is relinked comes from below the first, or goes
+ * there, over a directory. */
+static void test_no_place_to_park(void **state)
 {
     Fixture *f = *state;
     Node *top = make(f, f->root, "top");
-    Node *victims[PAIRING_PARKED + 1];
-    Node *in_top = make(f, top, "x");
+    Node *out = make(f, top, "out");
+    Node *over = make(f, f->root, "over");
+    Node *in = make(f, f->root, "in");
     Script script = {0};
 
-    (void)make(f, f->root, "to");
-    for (int i = 0; i <= PAIRING_PARKED; i++) {
-        char name[8], over[8];
+    (void)make(f, top, "x");
+    for (int i = 0; i < PAIRING_PARKED; i++) {
+        char name[8], victim[8];
         Node *node;
 
         (void)snprintf(name, sizeof(name), "n%d", i);
-        (void)snprintf(over, sizeof(over), i == 0 ? "top" : "v%d", i);
+        (void)snprintf(victim, sizeof(victim), i == 0 ? "top" : "v%d", i);
         node = make(f, f->root, name);
-        victims[i] = i == 0 ? top : make(f, f->root, over);
-        if (i == PAIRING_PARKED) {
-            node = in_top; /* which is below the oldest that is parked */
-            script_add(&script, top->wd, IN_MOVED_FROM | IN_ISDIR, 100, "x");
-        } else {
-            script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, (uint32_t)i + 1, name);
-        }
-        script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR,
-                   i == PAIRING_PARKED ? 100 : (uint32_t)i + 1, over);
+        if (i > 0)
+            (void)make(f, f->root, victim);
+        script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, (uint32_t)i + 1, name);
+        script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, (uint32_t)i + 1, victim);
         script_add(&script, node->wd, IN_MOVE_SELF, 0, "");
-        (void)node_ref(victims[i]);
         script_play(f, &script);
     }
-    assert_true(victims[0]->detached);
-    assert_false(victims[1]->detached);
-    assert_true(in_top->detached); /* the scan finds it */
-    for (int i = 0; i <= PAIRING_PARKED; i++)
-        (void)node_unref(victims[i]);
+    (void)node_ref(over);
+    script_add(&script, top->wd, IN_MOVED_FROM | IN_ISDIR, 100, "out");
+    script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, 100, "over");
+    script_add(&script, out->wd, IN_MOVE_SELF, 0, "");
+    script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 101, "in");
+    script_add(&script, top->wd, IN_MOVED_TO | IN_ISDIR, 101, "x");
+    script_add(&script, in->wd, IN_MOVE_SELF, 0, "");
+    script_play(f, &script);
+    assert_at(f, out, "over");
+    assert_true(over->detached); /* if it is somewhere, a scan finds it */
+    assert_ptr_equal(in->parent, top);
+    (void)node_unref(over);
+}
+
+/* One that is not watched goes, and one that is takes its name, before the queue is read. */
+static void test_name_of_an_unwatched_one(void **state)
+{
+    Fixture *f = *state;
+    Node *w = make(f, f->root, "w");
+
+    assert_int_equal(mkdir("lib/u", 0700), 0);
+    watcher_drain(f->watcher);
+    text_clear(&f->told);
+    assert_int_equal(rename("lib/u", "lib/z"), 0);
+    assert_int_equal(rename("lib/w", "lib/u"), 0);
+    assert_told(f, "removed u/; removed w/; w/ > u/; moved-in u/; moved-in z/; ");
+    assert_false(watcher_waits(f->watcher));
+    assert_at(f, w, "u");
 }
 
 /* Two pairs of directories are exchanged at once. */
@@ -779,7 +798,8 @@ int main(void)
         TEST(test_exchange),
         TEST(test_exchange_in_pieces),
         TEST(test_exchange_many_times),
-        TEST(test_relinked_from_below_a_parked_one),
+        TEST(test_no_place_to_park),
+        TEST(test_name_of_an_unwatched_one),
         TEST(test_exchanges_interleaved),
         TEST(test_many_replaced),
         TEST(test_half_told),
