@@ -10,6 +10,7 @@ void rename_lift(Renames *renames, Rename *rename);     /* takes it from its pla
 void rename_drop(Renames *renames, Rename *rename);     /* takes it out, and nothing else */
 /* Puts it at a name, where no other is. Without memory it is forgotten: false. */
 bool rename_place(Renames *renames, Rename *rename, Node *dir, const char *name);
+bool rename_fly(Renames *renames, Rename *rename, Node *dir, const char *name, uint32_t cookie);
 void rename_free_name(Node **dir, char **name);
 
 /* ---- doubts: sync/renames-doubts.c ---- */

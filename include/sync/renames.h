@@ -59,6 +59,7 @@ typedef struct Renames {
     HashTable air;     /* Rename.by_place of those in the air, by cookie */
     List all;          /* Rename.link */
     List asked;        /* Rename.asked */
+    List doomed;       /* Rename.doubter; while they are being forgotten */
     size_t count;      /* in all */
     uint64_t n_events; /* of files that left, arrived and were made */
     RenameLast last;
@@ -88,6 +89,7 @@ bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *
                      uint32_t cookie);
 void renames_vanished(Renames *renames, uint32_t cookie); /* arrived at a name that is no media's */
 void renames_made(Renames *renames, const Node *dir, const char *name);
+void renames_lost(Renames *renames, const char *path);
 void renames_removed(Renames *renames, const Node *dir, const char *name);
 void renames_written(Renames *renames, const Node *dir, const char *name);
 

@@ -138,11 +138,44 @@ static void tell_renames(Renames *renames, const Node *dir, const char *name, Wa
         renames_written(renames, dir, name);
 }
 
+/* Has a file of this name a row, or could it have one? */
+static bool is_tracked(const Engine *engine, const char *name)
+{
+    return engine->running && media_kind_of(name) != MEDIA_KIND_NONE && path_is_utf8(name) &&
+           !rules_ignore_file(engine->rules, name);
+}
+
+/* Can it be said which row it has? After events were lost its path does not tell. */
+static bool is_known(const Engine *engine, const char *name)
+{
+    return !engine->blind && is_tracked(engine, name);
+}
+
+/* Where the row of a name is, if it has one. */
+static char *row_path(const Engine *engine, const Node *dir, const char *name)
+{
+    CLEANUP_FREE char *above = moves_rows_path(engine, dir);
+
+    return above ? path_join(above, name) : NULL;
+}
+
+/* There was nothing at a name whose directory has not been compared with its rows yet: a row that
+ * stands there is that of a file which left while nobody looked. */
+static void lose_row(Engine *engine, const Node *dir, const char *name)
+{
+    CLEANUP_FREE char *path = row_path(engine, dir, name);
+
+    if (path)
+        renames_lost(&engine->renames, path);
+}
+
 static void file_changed(Engine *engine, Node *dir, const char *name, WatchChange what)
 {
     Change *change = pending_find(&engine->pending, dir, name);
 
     tell_renames(&engine->renames, dir, name, what);
+    if (what == WATCH_CHANGE_CREATED && !dir->trusted && is_known(engine, name))
+        lose_row(engine, dir, name);
     change = engine_touch(engine, dir, name, wait_for(change, what));
     if (!change)
         return;
@@ -177,27 +210,6 @@ static void on_changed(WatchListener *listener, Node *dir, const char *name, Wat
     if (change == WATCH_CHANGE_CREATED || change == WATCH_CHANGE_REMOVED ||
         change == WATCH_CHANGE_MOVED_IN || name[0] == '\0')
         (void)engine_touch(engine, dir, "", CHANGE_WAIT_SETTLE);
-}
-
-/* Has a file of this name a row, or could it have one? */
-static bool is_tracked(const Engine *engine, const char *name)
-{
-    return engine->running && media_kind_of(name) != MEDIA_KIND_NONE && path_is_utf8(name) &&
-           !rules_ignore_file(engine->rules, name);
-}
-
-/* Can it be said which row it has? After events were lost its path does not tell. */
-static bool is_known(const Engine *engine, const char *name)
-{
-    return !engine->blind && is_tracked(engine, name);
-}
-
-/* Where the row of a name is, if it has one. */
-static char *row_path(const Engine *engine, const Node *dir, const char *name)
-{
-    CLEANUP_FREE char *above = moves_rows_path(engine, dir);
-
-    return above ? path_join(above, name) : NULL;
 }
 
 /* What events tell is not whole any more: which row is whose, inodes have to tell. */

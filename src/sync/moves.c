@@ -90,32 +90,42 @@ char *moves_rows_path(const Engine *engine, const Node *node)
     return above ? path_join(above, node_name(node)) : NULL;
 }
 
-/* Are the rows at the first bytes of a path those of another directory, that is not above node? */
-static bool is_claimed(const Engine *engine, const Node *node, const char *path, size_t length)
+typedef enum Claim {
+    CLAIM_NONE,
+    CLAIM_ABOVE, /* by a directory above the node, or the node: its rows are with that one's */
+    CLAIM_OTHER,
+} Claim;
+
+/* Who has moved away from the first bytes of a path? */
+static Claim find_claim(const Engine *engine, const Node *node, const char *path, size_t length)
 {
     uint64_t hash = hash_bytes(path, length, 0);
+    Claim claim = CLAIM_NONE;
 
     for (HashNode *h = hash_first(&engine->moves_by_rows_path, hash); h; h = hash_next(h)) {
         const Move *move = CONTAINER_OF(h, Move, by_rows_path);
 
-        if (strncmp(move->rows_path, path, length) == 0 && move->rows_path[length] == '\0' &&
-            !node_is_within(node, move->node))
-            return true;
+        if (strncmp(move->rows_path, path, length) != 0 || move->rows_path[length] != '\0')
+            continue;
+        if (node_is_within(node, move->node))
+            return CLAIM_ABOVE;
+        claim = CLAIM_OTHER;
     }
-    return false;
+    return claim;
 }
 
 /* A directory that was made where another one has just left: the rows of this path are that one's.
- */
+ * The nearest one to have left is asked. */
 static bool has_no_rows(const Engine *engine, const Node *node, const char *rows_path)
 {
+    Claim claim = CLAIM_NONE;
+
     if (engine->moves_by_rows_path.count == 0 || move_of(engine, node, true))
         return false;
-    for (size_t length = strlen(rows_path); length > 0; length--)
-        if ((rows_path[length] == '/' || rows_path[length] == '\0') &&
-            is_claimed(engine, node, rows_path, length))
-            return true;
-    return is_claimed(engine, node, rows_path, 1); /* "/" */
+    for (size_t length = strlen(rows_path); length > 0 && claim == CLAIM_NONE; length--)
+        if (rows_path[length] == '/' || rows_path[length] == '\0' || length == 1)
+            claim = find_claim(engine, node, rows_path, length);
+    return claim == CLAIM_OTHER;
 }
 
 /* moves_record() - a directory is about to be relinked: remember where its rows are */

@@ -219,13 +219,13 @@ static void lose_revived(Renames *renames, Rename *rename)
     forget_if_nowhere(renames, rename);
 }
 
-/* Where its file is if it was there and back again, not exchanged; in *dir and *name, referenced.
- */
+/* Where its file is, or was when it left, if it was there and back again, not exchanged; in *dir
+ * and *name, referenced. */
 static bool other_place(const Renames *renames, const Rename *rename, Node **dir, char **name)
 {
     const Rename *partner = rename->partner;
 
-    if (partner && (!partner->dir || partner->in_air))
+    if (partner && !partner->dir)
         return false;
     if (!partner && (!rename->else_dir || renames_at(renames, rename->else_dir, rename->else_name)))
         return false;
@@ -250,7 +250,7 @@ static void take_over(Renames *renames, Rename *rename, Rename *partner)
     renames_forget(renames, partner);
 }
 
-/* It went there and back again: what is at the partner's place is its file. */
+/* It went there and back again: what is at the partner's place, or has left it, is its file. */
 static void judge_returned(Renames *renames, Rename *rename)
 {
     Rename *partner = rename->partner;
@@ -258,6 +258,8 @@ static void judge_returned(Renames *renames, Rename *rename)
     char *name = NULL;
     bool known = other_place(renames, rename, &dir, &name);
     bool revived = is_reviver(rename);
+    bool flies = partner && partner->in_air;
+    uint32_t cookie = flies ? partner->cookie : 0;
 
     rename_end_doubt(rename);
     if (revived)
@@ -266,7 +268,9 @@ static void judge_returned(Renames *renames, Rename *rename)
         take_over(renames, rename, partner);
     else if (partner)
         renames_forget(renames, partner);
-    if (known)
+    if (known && flies)
+        (void)rename_fly(renames, rename, dir, name, cookie);
+    else if (known)
         (void)rename_place(renames, rename, dir, name);
     else
         renames_forget(renames, rename);

@@ -48,6 +48,7 @@ void renames_init(Renames *renames)
     *renames = (Renames){0};
     list_init(&renames->all);
     list_init(&renames->asked);
+    list_init(&renames->doomed);
 }
 
 /* ---- keys ---- */
@@ -152,12 +153,9 @@ void rename_drop(Renames *renames, Rename *rename)
  */
 void renames_forget(Renames *renames, Rename *rename)
 {
-    List doomed;
-
-    list_init(&doomed);
     rename_end_doubt(rename);
-    list_append(&doomed, &rename->doubter);
-    for (ListNode *link; (link = list_take(&doomed));) {
+    list_append(&renames->doomed, &rename->doubter);
+    for (ListNode *link; (link = list_take(&renames->doomed));) {
         Rename *next = CONTAINER_OF(link, Rename, doubter);
 
         LIST_FOREACH_SAFE (other, tmp, &next->doubters) {
@@ -166,7 +164,7 @@ void renames_forget(Renames *renames, Rename *rename)
             if (doubter->dir)
                 continue;
             rename_end_doubt(doubter);
-            list_append(&doomed, &doubter->doubter);
+            list_append(&renames->doomed, &doubter->doubter);
         }
         rename_drop(renames, next);
     }
@@ -249,6 +247,27 @@ bool rename_place(Renames *renames, Rename *rename, Node *dir, const char *name)
     return true;
 }
 
+/* rename_fly() - it has left this name and has come up nowhere yet. Without memory it is forgotten:
+ * false. */
+bool rename_fly(Renames *renames, Rename *rename, Node *dir, const char *name, uint32_t cookie)
+{
+    Node *ref = node_ref(dir);
+    char *copy = strdup(name);
+
+    rename_lift(renames, rename);
+    if (!copy || hash_insert(&renames->air, &rename->by_place, cookie_hash(cookie)) < 0) {
+        rename_free_name(&ref, &copy);
+        renames_forget(renames, rename);
+        return false;
+    }
+    rename->dir = ref;
+    rename->name = copy;
+    rename->in_air = true;
+    rename->cookie = cookie;
+    rename->unsure = false;
+    return true;
+}
+
 /* ---- files that leave ---- */
 
 /*
@@ -259,8 +278,6 @@ bool rename_place(Renames *renames, Rename *rename, Node *dir, const char *name)
 Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *path,
                      uint32_t cookie)
 {
-    Node *ref = node_ref(dir);
-    char *copy = strdup(name);
     Rename *rename;
 
     keep_bound(renames);
@@ -271,21 +288,7 @@ Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *
         rename = rename_new(renames, path);
     if (rename && rename_is_telling(rename))
         rename_confirm(renames, rename); /* it was there to leave */
-    if (rename)
-        rename_lift(renames, rename);
-    if (!rename || !copy ||
-        hash_insert(&renames->air, &rename->by_place, cookie_hash(cookie)) < 0) {
-        rename_free_name(&ref, &copy);
-        if (rename)
-            renames_forget(renames, rename);
-        return NULL;
-    }
-    rename->dir = ref;
-    rename->name = copy;
-    rename->in_air = true;
-    rename->cookie = cookie;
-    rename->unsure = false;
-    return rename;
+    return rename && rename_fly(renames, rename, dir, name, cookie) ? rename : NULL;
 }
 
 /* ---- files that arrive ---- */
@@ -359,6 +362,13 @@ void renames_made(Renames *renames, const Node *dir, const char *name)
         renames_judge(renames, rename, false);
     else if (rename)
         lose_place(renames, rename);
+}
+
+/* renames_lost() - the file of the row at this path is somewhere, but not at its name */
+void renames_lost(Renames *renames, const char *path)
+{
+    if (renames->count < RENAMES_MAX && !renames_of(renames, path))
+        (void)rename_new(renames, path);
 }
 
 /* renames_removed() - DELETE */

@@ -95,6 +95,7 @@ class Expectations(Tree):
         inode.carried = set()
         inode.settled = inode.content
         inode.contents = {inode.content}
+        inode.over = set()
         inode.unpaired = inode.hidden = inode.shared = inode.stirred = False
 
     # -- looking --
@@ -180,7 +181,7 @@ class Expectations(Tree):
     def _loosen(self, entry, path):
         if entry.expect:
             ids = entry.ids()
-            entry.expect.add(NEW)
+            entry.expect |= {NEW} | entry.inode().over
             for key in (entry.inode().settled, entry.inode().pictured):
                 self.lost[key] |= ids
             self._release(ids, path, "f")

@@ -165,6 +165,8 @@ class Model(Expectations):
         for old, entry in subtree:
             self._relocate(entry, old, to + old[len(path):], paired)
         if victim and victim.expect:
+            if not paired and mover.inode():  # of an unknown file the row of the name stays
+                mover.inode().over |= victim.ids()
             self._replace(mover, victim, to, came)
         elif victim and victim.inode() and mover.inode():
             # Out of the library, by a directory that may be watched still.

@@ -393,6 +393,21 @@ static void test_doubt_upon_doubt(void **state)
     }
 }
 
+/* There and back, and it has left again when it is known. */
+static void test_in_the_air_when_it_is_known(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    leave(f, 'a');
+    assert_rows(f, "a>b? b>(air)");
+    renames_judge(&f->renames, at(f, 'b'), false);
+    assert_rows(f, "a>(air)");
+    (void)arrive(f, 'd', f->cookie);
+    assert_rows(f, "a>d");
+}
+
 /* To and fro over a name that has no row, and on from there. */
 static void test_on_from_a_doubt(void **state)
 {
@@ -873,6 +888,7 @@ int main(void)
         TEST(test_doubt_upon_doubt),
         TEST(test_covered_after_a_doubt),
         TEST(test_on_from_a_doubt),
+        TEST(test_in_the_air_when_it_is_known),
         TEST(test_exchange_of_moved_ones),
         TEST(test_no_exchange),
         TEST(test_other_table),
