@@ -181,7 +181,11 @@ static bool decide_moved(Round *round, Sighting *item)
         Rename *rename = renames_of(&engine->renames, row->path);
         Change *left = change_of(engine, row);
 
-        if (!has_come(item, i) || (rename && (rename_is_placed(rename) || rename->doubtful)))
+        if (!has_come(item, i))
+            continue;
+        if (rename && rename->doubtful && step_back(round, item))
+            return true; /* until it is known which of its names it is at */
+        if (rename && (rename_is_placed(rename) || rename->doubtful))
             continue;
         if (rename && rename->in_air && is_made(change) && !change->confirm) {
             hold_replaced(round, item); /* another link to it, if the renamed one is found too */
