@@ -159,8 +159,8 @@ static char *row_path(const Engine *engine, const Node *dir, const char *name)
     return above ? path_join(above, name) : NULL;
 }
 
-/* There was nothing at a name whose directory has not been compared with its rows yet: a row that
- * stands there is that of a file which left while nobody looked. */
+/* There was nothing at a name whose directory has not been compared with its rows yet, or only a
+ * scan told of it: a row that stands there is that of a file which left while nobody looked. */
 static void lose_row(Engine *engine, const Node *dir, const char *name)
 {
     CLEANUP_FREE char *path = row_path(engine, dir, name);
@@ -174,7 +174,8 @@ static void file_changed(Engine *engine, Node *dir, const char *name, WatchChang
     Change *change = pending_find(&engine->pending, dir, name);
 
     tell_renames(&engine->renames, dir, name, what);
-    if (what == WATCH_CHANGE_CREATED && !dir->trusted && is_known(engine, name))
+    if (what == WATCH_CHANGE_CREATED && (!dir->trusted || (change && !change->live)) &&
+        is_known(engine, name))
         lose_row(engine, dir, name);
     change = engine_touch(engine, dir, name, wait_for(change, what));
     if (!change)
