@@ -16,8 +16,10 @@ void rename_free_name(Node **dir, char **name);
 /* ---- doubts: sync/renames-doubts.c ---- */
 
 void rename_set_partner(Rename *rename, Rename *partner);
-void rename_end_doubt(Rename *rename);                 /* it is known what it is */
+void rename_end_doubt(Rename *rename); /* it is known what it is */
+void rename_is_found(Renames *renames, Rename *rename);
 void rename_confirm(Renames *renames, Rename *rename); /* it was an exchange */
+bool rename_is_lost(const Rename *rename);
 bool rename_is_telling(const Rename *rename);
 
 void renames_forget_last(Renames *renames);
@@ -27,5 +29,4 @@ void renames_note_arrived(Renames *renames, const Rename *rename, Node *dir, con
 void renames_rebase_last(Renames *renames, const PathMove *moves, size_t n_moves);
 bool renames_is_exchange(const Renames *renames, const Node *dir, const char *name,
                          uint32_t cookie);
-void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *name,
-                      const char *path);
+void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *name);

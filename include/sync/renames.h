@@ -20,7 +20,7 @@ struct Rename {
     HashNode by_place; /* Renames.names, or Renames.air while it is in the air */
     ListNode link;     /* Renames.all */
     ListNode asked;    /* Renames.asked: to be written */
-    char *from;        /* path of the row in the database */
+    char *from;        /* path of the row in the database; of a stand-in a number and a name */
     char *id;          /* of the row, where it was found by its inode; or NULL */
     FileStamp stamp;   /* then: of its file */
     Node *dir; /* referenced: where its file is; in the air: the name that it left; NULL: nowhere */
@@ -31,11 +31,9 @@ struct Rename {
     bool unsure;     /* found by its inode: files may be found yet that belong to it */
     bool doubtful;   /* one half of an exchange, or there and back again: sync/renames.c */
     bool covered;    /* and something came over it since: what is there says nothing */
-    bool revived; /* it had lost its name to the one whose partner it is now: its place is one only
-                     if these two were exchanged */
-    Node *else_dir;  /* referenced: where its file is in the second case, */
-    char *else_name; /* unless there is a partner: then it is at the partner's place */
-    Rename *partner; /* the other half of the exchange; or NULL */
+    bool revived; /* it was nowhere, and is here only if its last doubter was exchanged with it */
+    bool judged;  /* at this moment: it must not be forgotten with another one */
+    Rename *partner; /* doubtful: the other half; its file is there in the second case */
     List doubters;   /* those whose partner this is, by Rename.doubter */
     ListNode doubter;
     Rename **writing; /* the engine's pointer to it while it is being written; or NULL */
@@ -54,16 +52,23 @@ typedef struct RenameLast {
 } RenameLast;
 
 typedef struct Renames {
-    HashTable rows;    /* Rename.by_from */
-    HashTable names;   /* Rename.by_place of those that are at a name */
-    HashTable air;     /* Rename.by_place of those in the air, by cookie */
-    List all;          /* Rename.link */
-    List asked;        /* Rename.asked */
-    List doomed;       /* Rename.doubter; while they are being forgotten */
-    size_t count;      /* in all */
-    uint64_t n_events; /* of files that left, arrived and were made */
+    HashTable rows;       /* Rename.by_from */
+    HashTable names;      /* Rename.by_place of those that are at a name */
+    HashTable air;        /* Rename.by_place of those in the air, by cookie */
+    List all;             /* Rename.link */
+    List asked;           /* Rename.asked */
+    List doomed;          /* Rename.doubter; while they are being forgotten */
+    size_t count;         /* in all */
+    unsigned n_stand_ins; /* so far: each has a name of its own for a path */
+    uint64_t n_events;    /* of files that left, arrived and were made */
     RenameLast last;
 } Renames;
+
+/* Or does it stand for a file of which no row is known? */
+static inline bool rename_has_row(const Rename *rename)
+{
+    return rename->from[0] == '/';
+}
 
 /* The one whose partner this is, the oldest if there are several; NULL: there is none. */
 static inline Rename *rename_doubter(const Rename *rename)

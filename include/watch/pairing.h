@@ -26,13 +26,15 @@ typedef struct DirectoryMove {
     char *from_name;
     Node *to;
     char *to_name;
+    uint32_t cookie;
     uint64_t until; /* clock_now() at which it is not waited for any more */
 } DirectoryMove;
 
 /* A directory whose name another one took. */
 typedef struct Parked {
-    Node *node; /* referenced; NULL = free */
-    char *name; /* that it had in its parent */
+    Node *node;      /* referenced; NULL = free */
+    char *name;      /* that it had in its parent */
+    uint32_t cookie; /* of the MOVED_FROM by which it left that name; or 0 */
     uint64_t until;
 } Parked;
 
@@ -50,6 +52,7 @@ typedef struct Pairing {
 void pairing_init(Pairing *pairing, Tree *tree, WatchListener *listener);
 void pairing_done(Pairing *pairing);
 
+void pairing_passed(Pairing *pairing, const Event *event, const Node *dir);
 void pairing_left(Pairing *pairing, const Event *event, Node *dir); /* MOVED_FROM */
 bool pairing_arrived(Pairing *pairing, const Event *event, Node *dir, bool late);
 void pairing_moved(Pairing *pairing, Node *node); /* MOVE_SELF */

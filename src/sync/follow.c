@@ -42,7 +42,7 @@ static FollowState check_link(Engine *engine, Rename *rename, bool confirm)
         return FOLLOW_STATE_DOUBTFUL;
     if ((rename->in_air || rename->unsure) && !confirm)
         return FOLLOW_STATE_UNSEEN;
-    if (!rename_is_placed(rename) || rename->dir->foreign) {
+    if (!rename_is_placed(rename) || rename->dir->foreign || !rename_has_row(rename)) {
         renames_forget(&engine->renames, rename);
         return FOLLOW_STATE_FREE;
     }

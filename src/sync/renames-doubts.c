@@ -11,21 +11,13 @@
  */
 #include "sync/renames-private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/cleanup.h"
 
 /* ---- the doubt about one entry ---- */
-
-/* rename_set_partner() - the other half of the exchange that it may be half of; or NULL */
-void rename_set_partner(Rename *rename, Rename *partner)
-{
-    list_remove(&rename->doubter);
-    rename->partner = partner;
-    if (partner)
-        list_append(&partner->doubters, &rename->doubter);
-}
 
 /* The one that revived it, if it is revived. */
 static Rename *last_doubter(const Rename *rename)
@@ -35,12 +27,28 @@ static Rename *last_doubter(const Rename *rename)
     return link ? CONTAINER_OF(link, Rename, doubter) : NULL;
 }
 
+/* Does it hang on this one that its partner has a place? */
+static bool is_reviver(const Rename *rename)
+{
+    return rename->partner && rename->partner->revived && last_doubter(rename->partner) == rename;
+}
+
+/* rename_set_partner() - the other half of the exchange that it may be half of; or NULL */
+void rename_set_partner(Rename *rename, Rename *partner)
+{
+    if (is_reviver(rename))
+        rename->partner->revived = false; /* nobody says that it is not there */
+    list_remove(&rename->doubter);
+    rename->partner = partner;
+    if (partner)
+        list_append(&partner->doubters, &rename->doubter);
+}
+
 /* It is known what it is. */
 void rename_end_doubt(Rename *rename)
 {
     rename_set_partner(rename, NULL);
     rename->doubtful = rename->covered = rename->revived = false;
-    rename_free_name(&rename->else_dir, &rename->else_name);
 }
 
 /* renames_end_doubts() - nothing will tell: what looks like an exchange was one */
@@ -62,17 +70,26 @@ bool rename_is_telling(const Rename *rename)
     return !rename->covered && !rename->revived;
 }
 
-/* Does it hang on this one that its partner has a place? */
-static bool is_reviver(const Rename *rename)
+/* rename_is_lost() - is it nowhere, and will no other one tell of it? */
+bool rename_is_lost(const Rename *rename)
 {
-    return rename->partner && rename->partner->revived && last_doubter(rename->partner) == rename;
+    return !rename->dir && !rename->judged && !rename->partner && !rename_doubter(rename);
 }
 
-/* Unless another one will tell of it. */
-static void forget_if_nowhere(Renames *renames, Rename *rename)
+static void forget_if_lost(Renames *renames, Rename *rename)
 {
-    if (!rename->dir && !rename->partner && !rename_doubter(rename))
+    if (rename_is_lost(rename))
         renames_forget(renames, rename);
+}
+
+/* rename_is_found() - where its file is, is known by other means */
+void rename_is_found(Renames *renames, Rename *rename)
+{
+    Rename *partner = rename->partner;
+
+    rename_end_doubt(rename);
+    if (partner)
+        forget_if_lost(renames, partner);
 }
 
 /* rename_confirm() - it was exchanged, and so was its partner before, if that had been in doubt. It
@@ -87,9 +104,9 @@ void rename_confirm(Renames *renames, Rename *rename)
         goes_on = is_reviver(next);
         rename_end_doubt(next);
         if (next != rename)
-            forget_if_nowhere(renames, next);
+            forget_if_lost(renames, next);
         if (partner && partner != rename && !goes_on)
-            forget_if_nowhere(renames, partner);
+            forget_if_lost(renames, partner);
         next = partner;
     }
 }
@@ -178,35 +195,34 @@ static Rename *covered_by_last(Renames *renames)
 
 /* What it had come over had no row. Something stands for it, and moves on with what is at the name.
  */
-static Rename *stand_in(Renames *renames, const char *path)
+static Rename *stand_in(Renames *renames, const char *name)
 {
-    return renames_of(renames, path) ? NULL : rename_new(renames, path);
+    CLEANUP_FREE char *from = NULL;
+
+    if (asprintf(&from, "%u/%s", ++renames->n_stand_ins, name) < 0) {
+        from = NULL;
+        return NULL;
+    }
+    return rename_new(renames, from);
 }
 
-/*
- * renames_exchange() - it stays at the name that it has just left; what it had come over is here
- * @path: of the row that this name would have
- */
-void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *name,
-                      const char *path)
+/* renames_exchange() - it stays at the name that it has just left; what it had come over is here */
+void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *name)
 {
     RenameLast *last = &renames->last;
     Rename *partner;
 
     if (!rename_place(renames, rename, last->dir, last->name))
         return;
-    rename_end_doubt(rename); /* an older one */
-    rename->doubtful = true;
+    rename_is_found(renames, rename); /* whatever it was before */
     partner = covered_by_last(renames);
     if (!partner)
-        partner = stand_in(renames, path);
-    if (partner && rename_place(renames, partner, dir, name)) {
-        partner->written = rename->written; /* one of them was, before they were exchanged */
-        rename_set_partner(rename, partner);
-        return;
-    }
-    rename->else_name = strdup(name);
-    rename->else_dir = rename->else_name ? node_ref(dir) : NULL;
+        partner = stand_in(renames, name);
+    if (!partner || !rename_place(renames, partner, dir, name))
+        return;                         /* without memory it was an exchange */
+    partner->written = rename->written; /* one of them was, before they were exchanged */
+    rename->doubtful = true;
+    rename_set_partner(rename, partner);
 }
 
 /* ---- what the disk says ---- */
@@ -216,21 +232,19 @@ static void lose_revived(Renames *renames, Rename *rename)
 {
     rename->revived = false;
     rename_lift(renames, rename);
-    forget_if_nowhere(renames, rename);
+    forget_if_lost(renames, rename);
 }
 
 /* Where its file is, or was when it left, if it was there and back again, not exchanged; in *dir
  * and *name, referenced. */
-static bool other_place(const Renames *renames, const Rename *rename, Node **dir, char **name)
+static bool other_place(const Rename *rename, Node **dir, char **name)
 {
     const Rename *partner = rename->partner;
 
-    if (partner && !partner->dir)
+    if (!partner || !partner->dir)
         return false;
-    if (!partner && (!rename->else_dir || renames_at(renames, rename->else_dir, rename->else_name)))
-        return false;
-    *name = strdup(partner ? partner->name : rename->else_name);
-    *dir = *name ? node_ref(partner ? partner->dir : rename->else_dir) : NULL;
+    *name = strdup(partner->name);
+    *dir = *name ? node_ref(partner->dir) : NULL;
     return *name != NULL;
 }
 
@@ -240,14 +254,12 @@ static void take_over(Renames *renames, Rename *rename, Rename *partner)
     if (partner->partner != rename) {
         rename->doubtful = partner->doubtful;
         rename->covered = partner->covered;
-        rename->else_dir = STEAL_PTR(partner->else_dir);
-        rename->else_name = STEAL_PTR(partner->else_name);
         rename_set_partner(rename, partner->partner);
     }
     rename->revived = partner->revived;
     LIST_FOREACH_SAFE (link, tmp, &partner->doubters)
         rename_set_partner(CONTAINER_OF(link, Rename, doubter), rename);
-    renames_forget(renames, partner);
+    rename_drop(renames, partner);
 }
 
 /* It went there and back again: what is at the partner's place, or has left it, is its file. */
@@ -256,11 +268,12 @@ static void judge_returned(Renames *renames, Rename *rename)
     Rename *partner = rename->partner;
     Node *dir = NULL;
     char *name = NULL;
-    bool known = other_place(renames, rename, &dir, &name);
+    bool known = other_place(rename, &dir, &name);
     bool revived = is_reviver(rename);
     bool flies = partner && partner->in_air;
     uint32_t cookie = flies ? partner->cookie : 0;
 
+    rename->judged = true;
     rename_end_doubt(rename);
     if (revived)
         lose_revived(renames, partner);
@@ -268,6 +281,7 @@ static void judge_returned(Renames *renames, Rename *rename)
         take_over(renames, rename, partner);
     else if (partner)
         renames_forget(renames, partner);
+    rename->judged = false;
     if (known && flies)
         (void)rename_fly(renames, rename, dir, name, cookie);
     else if (known)

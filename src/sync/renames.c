@@ -149,19 +149,24 @@ void rename_drop(Renames *renames, Rename *rename)
  * renames_forget() - the row stays where it is, and belongs to what is there
  *
  * Of one that is being written that is where it is being written to. Those that doubt because of it
- * are forgotten too where they have no place: their files are at neither of the two names.
+ * are forgotten too where they have no place: their files are at neither of the two names. So is
+ * its partner, where nothing else tells of that.
  */
 void renames_forget(Renames *renames, Rename *rename)
 {
+    Rename *partner = rename->partner;
+
     rename_end_doubt(rename);
     list_append(&renames->doomed, &rename->doubter);
+    if (partner && rename_is_lost(partner))
+        list_append(&renames->doomed, &partner->doubter);
     for (ListNode *link; (link = list_take(&renames->doomed));) {
         Rename *next = CONTAINER_OF(link, Rename, doubter);
 
         LIST_FOREACH_SAFE (other, tmp, &next->doubters) {
             Rename *doubter = CONTAINER_OF(other, Rename, doubter);
 
-            if (doubter->dir)
+            if (doubter->dir || doubter->judged)
                 continue;
             rename_end_doubt(doubter);
             list_append(&renames->doomed, &doubter->doubter);
@@ -297,7 +302,7 @@ Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *
 static const char *row_at(const Renames *renames, const Rename *there, const char *path)
 {
     if (there)
-        return there->from;
+        return rename_has_row(there) ? there->from : NULL;
     return renames_of(renames, path) ? NULL : path;
 }
 
@@ -327,7 +332,7 @@ bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *
             there->covered = true;
         renames_forget_last(renames);
     } else if (!there && renames_is_exchange(renames, dir, name, cookie)) {
-        renames_exchange(renames, rename, dir, name, path);
+        renames_exchange(renames, rename, dir, name);
         renames_forget_last(renames);
     } else {
         renames_note_arrived(renames, rename, dir, name, row_at(renames, there, path));
@@ -412,7 +417,7 @@ Rename *renames_put(Renames *renames, const char *path, const char *id, const Fi
         rename = rename_new(renames, path);
     if (!rename)
         return NULL;
-    rename_end_doubt(rename);
+    rename_is_found(renames, rename);
     free(rename->id);
     rename->stamp = *stamp;
     rename->id = strdup(id);

@@ -20,8 +20,9 @@
  *
  * The kernel queues the events of one rename one after the other, and a process may lose the
  * processor in between: the queue can be read empty in the middle of it. So what is still to come
- * is waited for, over several rounds of the loop if need be, but not for ever: a watch may have
- * ended unheard.
+ * is waited for, over several rounds of the loop if need be. The end of it is known when something
+ * else happens in one of the directories, which are locked until the last event is queued
+ * (vfs_rename() and its callers); where nothing does, it is not waited for longer than a second.
  */
 #include "watch/pairing.h"
 
@@ -171,6 +172,7 @@ static bool move_add(Pairing *pairing, Half *half, Node *to, const char *to_name
     move->from_name = STEAL_PTR(half->name);
     move->to = to;
     move->to_name = copy;
+    move->cookie = half->cookie;
     move->until = awaited ? clock_now() + WAIT_FOR_REST : 0;
     return true;
 }
@@ -312,6 +314,40 @@ void pairing_moved(Pairing *pairing, Node *node)
 }
 
 /* ---- what does not come ---- */
+
+/* Is this event one of the rename that a parked directory waits for? */
+static bool is_its_own(Parked *parked, const Event *event)
+{
+    if (event->mask & IN_MOVED_FROM && strcmp(parked->name, event->name) == 0) {
+        parked->cookie = event->cookie;
+        return true;
+    }
+    return event->mask & IN_MOVED_TO && event->cookie == parked->cookie;
+}
+
+/*
+ * pairing_passed() - an event in a directory: a name was made, has gone, or moved
+ *
+ * The kernel queues all events of a rename, or of an exchange, while both directories are locked.
+ * So what has not come before another one's event will not come.
+ */
+void pairing_passed(Pairing *pairing, const Event *event, const Node *dir)
+{
+    for (size_t i = 0; i < pairing->n_moves;) {
+        const DirectoryMove *move = &pairing->moves[i];
+
+        if ((move->from == dir || move->to == dir) && move->cookie != event->cookie)
+            move_flush(pairing, i);
+        else
+            i++;
+    }
+    for (size_t i = 0; i < PAIRING_PARKED && pairing->n_parked > 0; i++) {
+        Parked *parked = &pairing->parked[i];
+
+        if (is_parked(pairing, parked) && parked->node->parent == dir && !is_its_own(parked, event))
+            drop_parked(pairing, parked);
+    }
+}
 
 /*
  * pairing_flush() - the queue has been read: give up what will not come, or has been waited for

@@ -111,6 +111,8 @@ static void event_named(Watcher *watcher, const Event *event, Node *dir)
     WatchCounters *counters = &watcher->counters;
     bool is_directory = event->mask & IN_ISDIR;
 
+    if (!watcher->adopting && event->mask & (IN_CREATE | IN_DELETE | IN_MOVE))
+        pairing_passed(&watcher->pairing, event, dir);
     if (event->mask & IN_CREATE) {
         counters->created++;
         listener->changed(listener, dir, event->name, WATCH_CHANGE_CREATED, is_directory);

@@ -63,5 +63,5 @@ def photo_is_shown(path):
     """Does a photo at this path have a row?"""
     name = base(path)
     return (directory_is_shown(parent(path)) and is_text(name)
-            and name.lower().endswith(EXTENSIONS)
+            and os.path.splitext(name)[1].lower() in EXTENSIONS  # ".jpg" has none
             and not any(fnmatch.fnmatchcase(name, glob) for glob in IGNORED_FILES))

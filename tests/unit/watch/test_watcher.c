@@ -148,7 +148,7 @@ static void test_directory_leaves_after_another_rename(void **state)
     assert_told(f, "created u/; ");
     assert_int_equal(rename("lib/u", "lib/v"), 0);
     assert_int_equal(rename("lib/a", "a"), 0);
-    assert_told(f, "removed u/; removed a/; moved-in v/; ");
+    assert_told(f, "removed u/; moved-in v/; removed a/; ");
     assert_at(f, a, "a");
 }
 
@@ -250,36 +250,40 @@ static void test_exchange_many_times(void **state)
 static void test_no_place_to_park(void **state)
 {
     Fixture *f = *state;
-    Node *top = make(f, f->root, "top");
-    Node *out = make(f, top, "out");
-    Node *over = make(f, f->root, "over");
-    Node *in = make(f, f->root, "in");
     Script script = {0};
+    Node *out, *in, *top = NULL, *from, *over;
 
-    (void)make(f, top, "x");
     for (int i = 0; i < PAIRING_PARKED; i++) {
-        char name[8], victim[8];
-        Node *node;
+        char name[8];
+        Node *dir, *mover;
 
-        (void)snprintf(name, sizeof(name), "n%d", i);
-        (void)snprintf(victim, sizeof(victim), i == 0 ? "top" : "v%d", i);
-        node = make(f, f->root, name);
-        if (i > 0)
-            (void)make(f, f->root, victim);
-        script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, (uint32_t)i + 1, name);
-        script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, (uint32_t)i + 1, victim);
-        script_add(&script, node->wd, IN_MOVE_SELF, 0, "");
+        (void)snprintf(name, sizeof(name), "%d", i);
+        dir = make(f, f->root, name);
+        mover = make(f, dir, "x");
+        if (i == 0) {
+            top = make(f, dir, "victim");
+            out = make(f, top, "out");
+            (void)make(f, top, "x");
+            from = make(f, f->root, "from");
+            in = make(f, from, "in");
+            over = make(f, from, "over");
+        } else {
+            (void)make(f, dir, "victim");
+        }
+        script_add(&script, dir->wd, IN_MOVED_FROM | IN_ISDIR, (uint32_t)i + 1, "x");
+        script_add(&script, dir->wd, IN_MOVED_TO | IN_ISDIR, (uint32_t)i + 1, "victim");
+        script_add(&script, mover->wd, IN_MOVE_SELF, 0, "");
         script_play(f, &script);
     }
     (void)node_ref(over);
     script_add(&script, top->wd, IN_MOVED_FROM | IN_ISDIR, 100, "out");
-    script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, 100, "over");
+    script_add(&script, from->wd, IN_MOVED_TO | IN_ISDIR, 100, "over");
     script_add(&script, out->wd, IN_MOVE_SELF, 0, "");
-    script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 101, "in");
+    script_add(&script, from->wd, IN_MOVED_FROM | IN_ISDIR, 101, "in");
     script_add(&script, top->wd, IN_MOVED_TO | IN_ISDIR, 101, "x");
     script_add(&script, in->wd, IN_MOVE_SELF, 0, "");
     script_play(f, &script);
-    assert_at(f, out, "over");
+    assert_at(f, out, "from/over");
     assert_true(over->detached); /* if it is somewhere, a scan finds it */
     assert_ptr_equal(in->parent, top);
     (void)node_unref(over);
@@ -296,7 +300,7 @@ static void test_name_of_an_unwatched_one(void **state)
     text_clear(&f->told);
     assert_int_equal(rename("lib/u", "lib/z"), 0);
     assert_int_equal(rename("lib/w", "lib/u"), 0);
-    assert_told(f, "removed u/; removed w/; w/ > u/; moved-in u/; moved-in z/; ");
+    assert_told(f, "removed u/; moved-in z/; removed w/; w/ > u/; moved-in u/; ");
     assert_false(watcher_waits(f->watcher));
     assert_at(f, w, "u");
 }
@@ -328,28 +332,72 @@ static void test_exchanges_interleaved(void **state)
     assert_at(f, b[1], "y/a");
 }
 
+/* In a directory of its own, which only this rename locks, one is replaced by another. */
+static Node *replace_in(Fixture *f, Script *script, const char *name, uint32_t cookie)
+{
+    Node *dir = make(f, f->root, name);
+    Node *mover = make(f, dir, "x");
+
+    (void)make(f, dir, "victim");
+    script_add(script, dir->wd, IN_MOVED_FROM | IN_ISDIR, cookie, "x");
+    script_add(script, dir->wd, IN_MOVED_TO | IN_ISDIR, cookie, "victim");
+    script_add(script, mover->wd, IN_MOVE_SELF, 0, "");
+    script_play(f, script);
+    return mover;
+}
+
 /* More directories are replaced at once than are remembered, and no watch tells of their end. */
 static void test_many_replaced(void **state)
 {
+    enum { N = PAIRING_PARKED + 4 };
     Fixture *f = *state;
-    Node *a = make(f, f->root, "a");
     Script script = {0};
 
-    for (char name = 'b'; name < 'v'; name++) {
-        char from[] = {(char)(name - 1), '\0'}, to[] = {name, '\0'};
+    for (char name = 'a'; name < 'a' + N; name++) {
+        char text[] = {name, '\0'};
+        Node *mover = replace_in(f, &script, text, (uint32_t)name);
 
-        (void)make(f, f->root, to);
-        script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, (uint32_t)name, from);
-        script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, (uint32_t)name, to);
-        script_add(&script, a->wd, IN_MOVE_SELF, 0, "");
-        script_play(f, &script);
+        assert_string_equal(node_name(mover), "victim");
     }
-    assert_at(f, a, "u");
-    assert_int_equal(f->tree->n_nodes, 2 + PAIRING_PARKED);
+    assert_int_equal(f->tree->n_nodes, 1 + 2 * N + PAIRING_PARKED);
     while (watcher_waits(f->watcher)) /* for a second */
         assert_true(loop_run_once(f->loop, 5000) >= 0);
-    assert_int_equal(f->tree->n_nodes, 2);
-    assert_int_equal(watches(f), 2);
+    assert_int_equal(f->tree->n_nodes, 1 + 2 * N);
+    assert_int_equal(watches(f), 1 + 2 * N);
+}
+
+/* What comes after the rename in its directory says that it was not an exchange. */
+static void test_replaced_and_something_else(void **state)
+{
+    Fixture *f = *state;
+    Script script = {0};
+    Node *mover = replace_in(f, &script, "d", 1);
+
+    assert_true(watcher_waits(f->watcher));
+    script_add(&script, f->root->wd, IN_CREATE, 0, "elsewhere.jpg");
+    script_play(f, &script);
+    assert_true(watcher_waits(f->watcher));
+    script_add(&script, mover->parent->wd, IN_CREATE, 0, "x.jpg");
+    script_play(f, &script);
+    assert_false(watcher_waits(f->watcher));
+    assert_int_equal(f->tree->n_nodes, 3);
+}
+
+/* An exchange with a directory that has no watch yet, after which the other one goes on. */
+static void test_exchange_with_an_unwatched_one(void **state)
+{
+    Fixture *f = *state;
+    Node *a = make(f, f->root, "a");
+
+    assert_int_equal(mkdir("lib/u", 0700), 0);
+    watcher_drain(f->watcher);
+    text_clear(&f->told);
+    assert_int_equal(renameat2(AT_FDCWD, "lib/a", AT_FDCWD, "lib/u", RENAME_EXCHANGE), 0);
+    assert_int_equal(rename("lib/u", "lib/w"), 0);
+    assert_told(f, "removed a/; a/ > u/; moved-in u/; removed u/; moved-in a/; removed u/; "
+                   "u/ > w/; moved-in w/; ");
+    assert_at(f, a, "w");
+    assert_false(watcher_waits(f->watcher));
 }
 
 /* Its directory is watched, and yet no MOVE_SELF comes: the disk is looked at in the end. */
@@ -727,13 +775,13 @@ static void test_many_renames_at_once(void **state)
 
     for (int i = 0; i < N; i++) {
         char name[16];
-        char to[16];
+        Node *dir;
 
         (void)snprintf(name, sizeof(name), "%d", i);
-        (void)snprintf(to, sizeof(to), "to-%d", i);
-        nodes[i] = make(f, f->root, name);
-        script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, (uint32_t)i + 1, name);
-        script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, (uint32_t)i + 1, to);
+        dir = make(f, f->root, name); /* in one directory they come one after the other */
+        nodes[i] = make(f, dir, "x");
+        script_add(&script, dir->wd, IN_MOVED_FROM | IN_ISDIR, (uint32_t)i + 1, "x");
+        script_add(&script, dir->wd, IN_MOVED_TO | IN_ISDIR, (uint32_t)i + 1, "to");
     }
     for (int i = 0; i < N; i++)
         script_add(&script, nodes[i]->wd, IN_MOVE_SELF, 0, "");
@@ -741,7 +789,7 @@ static void test_many_renames_at_once(void **state)
     script_play(f, &script);
     assert_int_equal(f->n_told, 2 * N); /* each name that was left, each that was taken */
     for (int i = 0; i < N; i++)
-        moved += strncmp(node_name(nodes[i]), "to-", 3) == 0;
+        moved += strcmp(node_name(nodes[i]), "to") == 0;
     assert_int_equal(moved, 16);
 }
 
@@ -802,6 +850,8 @@ int main(void)
         TEST(test_name_of_an_unwatched_one),
         TEST(test_exchanges_interleaved),
         TEST(test_many_replaced),
+        TEST(test_replaced_and_something_else),
+        TEST(test_exchange_with_an_unwatched_one),
         TEST(test_half_told),
         TEST(test_exchange_with_a_file),
         TEST(test_rename_over_an_empty_directory),
