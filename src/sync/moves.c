@@ -16,6 +16,8 @@
 #include "util/log.h"
 #include "util/path.h"
 
+#define CHAINS_MAX 64
+
 /* ---- the records ---- */
 
 static uint64_t node_hash(const Node *node)
@@ -182,21 +184,13 @@ static void drop_void(Engine *engine)
     }
 }
 
-static bool is_below_a_move(const Engine *engine, const Node *node)
+/* The nearest directory above a node that has moved too; NULL: none has. */
+static Move *move_above(const Engine *engine, const Node *node)
 {
-    while ((node = node->parent))
-        if (move_of(engine, node, false))
-            return true;
-    return false;
-}
+    while ((node = node->parent)) {
+        Move *move = move_of(engine, node, false);
 
-/* A directory goes before those below it, whose new place may not exist until then. */
-static Move *first_move(const Engine *engine)
-{
-    LIST_FOREACH (link, &engine->moves) {
-        Move *move = CONTAINER_OF(link, Move, link);
-
-        if (!is_below_a_move(engine, move->node))
+        if (move)
             return move;
     }
     return NULL;
@@ -213,6 +207,62 @@ static Move *move_from(const Engine *engine, const char *path)
             return move;
     }
     return NULL;
+}
+
+/* The move of the rows that stand where this one goes; it goes along. */
+static Move *move_next(const Engine *engine, const Move *move)
+{
+    CLEANUP_FREE char *path = node_path_new(move->node);
+
+    return path ? move_from(engine, path) : NULL;
+}
+
+static bool is_in_chain(const Engine *engine, const Move *first, const Move *wanted)
+{
+    const Move *move = first;
+
+    for (size_t n = 0; move && n < engine->moves_by_node.count; n++) {
+        if (move == wanted)
+            return true;
+        move = move_next(engine, move);
+    }
+    return false;
+}
+
+/* The move that must come before a chain: of a directory above one of it. */
+static Move *find_earlier(const Engine *engine, const Move *first)
+{
+    const Move *move = first;
+
+    for (size_t n = 0; move && (n == 0 || move != first) && n < engine->moves_by_node.count; n++) {
+        Move *above = move_above(engine, move->node);
+
+        if (above && !is_in_chain(engine, first, above))
+            return above;
+        move = move_next(engine, move);
+    }
+    return NULL;
+}
+
+/* A directory goes before those below it, whose new place may not exist until then. */
+static Move *first_move(const Engine *engine)
+{
+    Move *first = NULL;
+
+    LIST_FOREACH (link, &engine->moves) {
+        first = CONTAINER_OF(link, Move, link);
+        if (!move_above(engine, first->node))
+            break;
+    }
+    /* Two chains, each with one below one of the other, are not worth more than an end. */
+    for (int n = 0; n < CHAINS_MAX && first; n++) {
+        Move *earlier = find_earlier(engine, first);
+
+        if (!earlier)
+            break;
+        first = earlier;
+    }
+    return first;
 }
 
 static Write *move_write(Move *move)

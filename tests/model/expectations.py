@@ -37,7 +37,8 @@ Where the design allows more than one, and why:
   stay at the old name if a file is there; or it may be that of a file which it was moved over.
   Directories' own ids: the rule `blind_directories`. One of several hard links may get another
   one's id.
-- A file rewritten with its size and mtime restored in a blind burst is not seen.
+- A file rewritten with its size and mtime restored is not seen in a blind burst, nor when it leaves
+  the library and comes back within the burst.
 - A file edited by a name outside of the library, or by one that is no photo's, sends no event to its
   other names (hard links): their rows may tell of what it was before.
 """
@@ -236,6 +237,8 @@ class Expectations(Tree):
                 if inode.modified:
                     self._loosen(entry, new)
         elif was:
+            if entry.inode():
+                entry.inode().unseen |= entry.inode().hidden
             self._lose(entry, old)
         elif shown:
             entry.expect = self._arrive(entry, new)

@@ -177,7 +177,7 @@ class Model(Expectations):
 
     def _replace(self, mover, victim, path, came):
         old = set(victim.expect)
-        if NEW in old and not victim.is_directory():
+        if not victim.is_directory():
             old = set(self.allowed(path, victim))  # what came back to it stays
         self._lose(victim, path)
         if mover.expect is None:
