@@ -82,7 +82,8 @@ static bool stays_watched(const Engine *engine, const Node *node)
     CLEANUP_FREE char *path = node_path_new(node);
     CLEANUP_FREE char *from = moves_rows_path(engine, node);
 
-    return !path || !from || path_is_utf8(from) || !rules_ignore_directory(engine->rules, path);
+    return !path || !from || (path_is_utf8(from) && path_is_utf8(path)) ||
+           !rules_ignore_directory(engine->rules, path);
 }
 
 /* A directory appeared, went or changed its mode. It is watched at once; its row can wait. */
@@ -145,10 +146,11 @@ static bool is_tracked(const Engine *engine, const char *name)
            !rules_ignore_file(engine->rules, name);
 }
 
-/* Can it be said which row it has? After events were lost its path does not tell. */
-static bool is_known(const Engine *engine, const char *name)
+/* Can it be said which row it has? After events were lost its path does not tell, nor before its
+ * directory has been compared with the rows. */
+static bool is_known(const Engine *engine, const Node *dir, const char *name)
 {
-    return !engine->blind && is_tracked(engine, name);
+    return !engine->blind && dir->trusted && is_tracked(engine, name);
 }
 
 /* Where the row of a name is, if it has one. */
@@ -159,8 +161,8 @@ static char *row_path(const Engine *engine, const Node *dir, const char *name)
     return above ? path_join(above, name) : NULL;
 }
 
-/* There was nothing at a name whose directory has not been compared with its rows yet, or only a
- * scan told of it: a row that stands there is that of a file which left while nobody looked. */
+/* There was nothing at a name, and only a scan told of that: a row that stands there is that of a
+ * file which left while nobody looked. */
 static void lose_row(Engine *engine, const Node *dir, const char *name)
 {
     CLEANUP_FREE char *path = row_path(engine, dir, name);
@@ -174,8 +176,7 @@ static void file_changed(Engine *engine, Node *dir, const char *name, WatchChang
     Change *change = pending_find(&engine->pending, dir, name);
 
     tell_renames(&engine->renames, dir, name, what);
-    if (what == WATCH_CHANGE_CREATED && (!dir->trusted || (change && !change->live)) &&
-        is_known(engine, name))
+    if (what == WATCH_CHANGE_CREATED && change && !change->live && is_known(engine, dir, name))
         lose_row(engine, dir, name);
     change = engine_touch(engine, dir, name, wait_for(change, what));
     if (!change)
@@ -231,7 +232,7 @@ static void on_file_left(WatchListener *listener, Node *dir, const char *name, u
 
     if (engine->renames.count >= RENAMES_MAX)
         go_blind(engine);
-    path = is_known(engine, name) ? row_path(engine, dir, name) : NULL;
+    path = is_known(engine, dir, name) ? row_path(engine, dir, name) : NULL;
     rename = path ? renames_left(&engine->renames, dir, name, path, cookie) : NULL;
     change = rename ? pending_find(&engine->pending, dir, name) : NULL;
     if (change && change->written) /* what was written goes along */
