@@ -307,6 +307,7 @@ struct Engine {
     List contested; /* Contested.link */
     uint64_t directories_left; /* events of directories that went from where they were */
     List origins;              /* Origin.link: directories whose rows stand at an older path */
+    uint64_t n_rows_moved;     /* operations so far that moved rows from one path to another */
     size_t n_origins;
     Timer reconcile_timer;
     uint64_t overflow_told; /* clock_now() of the last warning; 0 = never */
@@ -492,7 +493,8 @@ typedef struct JoinDirectory {
     bool made_here; /* Node.made_here */
     StoreDirectory rows;
     ReconcileResult result;
-    StoreOrigin origin; /* where its rows stand, if that is another path */
+    StoreOrigin origin;    /* where its rows stand, if that is another path */
+    uint64_t n_rows_moved; /* Engine.n_rows_moved when the rows were asked for */
 } JoinDirectory;
 
 void join_start(Scan *scan, JoinDirectory *directories, size_t count); /* takes them over */
@@ -503,6 +505,7 @@ void scan_joined(Scan *scan, bool ok, bool trusted);
 int origin_look_up(JoinDirectory *directory, Store *store);  /* store's thread: 0 or STORE_E_… */
 bool origins_take(Engine *engine, JoinDirectory *directory); /* true: it is compared later */
 void origins_run(Engine *engine);
+void origins_occupy(Engine *engine, const char *path);
 void origins_moved(Engine *engine, const PathMove *moves, size_t n_moves); /* rows of directories */
 size_t origins_under_way(const Engine *engine); /* those of hung volumes aside */
 void origins_clear(Engine *engine);

@@ -235,6 +235,8 @@ void follow_committed(Engine *engine, Write *write)
     const StoreOp *op = &write->op;
 
     rename->writing = NULL;
+    if (op->result == STORE_OP_RESULT_DONE)
+        origins_occupy(engine, op->new_path);
     if (op->result == STORE_OP_RESULT_DONE || op->result == STORE_OP_RESULT_NOTHING)
         renames_committed(&engine->renames, rename, op->new_path);
     else

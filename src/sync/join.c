@@ -219,6 +219,8 @@ void join_start(Scan *scan, JoinDirectory *directories, size_t count)
         free(directories);
         return;
     }
+    for (size_t i = 0; i < count; i++)
+        directories[i].n_rows_moved = engine->n_rows_moved;
     join->scan = scan;
     join->directories = directories;
     join->count = count;

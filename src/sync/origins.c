@@ -294,7 +294,8 @@ bool origins_take(Engine *engine, JoinDirectory *directory)
     if (!directory->origin.path)
         return engine->n_root_scans > 0 && is_replaced(&directory->rows, directory->listing) &&
                !is_settled(node) && take_replaced(engine, directory);
-    if (count_active(engine) >= ORIGINS_ACTIVE) {
+    /* Rows may have come to its place since they were asked for. */
+    if (count_active(engine) >= ORIGINS_ACTIVE || directory->n_rows_moved != engine->n_rows_moved) {
         dirty_add(engine, node, false);
         return true;
     }
@@ -309,6 +310,19 @@ static bool makes_free(const PathMove *moves, size_t n_moves, const char *path)
         if (root_is_covered(path, moves[i].from))
             return true;
     return false;
+}
+
+/* origins_occupy() - a row came to this path: those of an origin must not be moved over it */
+void origins_occupy(Engine *engine, const char *path)
+{
+    engine->n_rows_moved++;
+    LIST_FOREACH (link, &engine->origins) {
+        Origin *origin = CONTAINER_OF(link, Origin, link);
+        CLEANUP_FREE char *place = node_path_new(origin->node);
+
+        if (!place || root_is_covered(path, place))
+            origin->occupied = true;
+    }
 }
 
 /* origins_moved() - directories' rows went from their paths to others. Those of an origin may have
@@ -328,6 +342,8 @@ void origins_moved(Engine *engine, const PathMove *moves, size_t n_moves)
         free(origin->rows_path);
         origin->rows_path = moved;
     }
+    for (size_t i = 0; i < n_moves; i++)
+        origins_occupy(engine, moves[i].to);
 }
 
 /* The root that a path is below; NULL: there is none, or it is that path. */
@@ -453,7 +469,8 @@ static void resolve(Engine *engine)
 /* origins_run() - let those go on whose time has come */
 void origins_run(Engine *engine)
 {
-    if (engine->n_origins == 0)
+    /* Rows that are on their way may come to the place of one of them. */
+    if (engine->n_origins == 0 || engine->moving)
         return;
     LIST_FOREACH_SAFE (link, tmp, &engine->origins)
         origin_step(CONTAINER_OF(link, Origin, link));
