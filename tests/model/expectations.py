@@ -29,6 +29,8 @@ Where the design allows more than one, and why:
   the id.
 - A file made with the size and mtime (cp -p) of one that died in the burst may have been given the
   dead one's inode number: then nothing tells the two apart.
+- Moved on from a directory that is not watched yet, and that was removed and made again, by a name
+  that a photo had there.
 - Moved into a directory that is not watched yet, and a hard link to it made in another one.
 - Two symlinks to one photo, of which one is renamed over the other.
 - After a *blind* burst (the daemon was killed or stopped, the queue overflowed, watches ran out,
@@ -233,6 +235,7 @@ class Expectations(Tree):
                 self._loosen(entry, new)
             if inode and not paired:
                 inode.unpaired = True
+                entry.expect |= self.dead["f"][old]  # by whose name it leaves, it may be that one
                 inode.unseen |= inode.hidden  # who told of it is not who is looked at
                 if inode.modified:
                     self._loosen(entry, new)
