@@ -27,16 +27,16 @@ static Rename *last_doubter(const Rename *rename)
     return link ? CONTAINER_OF(link, Rename, doubter) : NULL;
 }
 
-/* Does it hang on this one that its partner has a place? */
-static bool is_reviver(const Rename *rename)
+/* Does it hang on this doubter of it that it has a place? */
+static bool is_revived_by(const Rename *rename, const Rename *doubter)
 {
-    return rename->partner && rename->partner->revived && last_doubter(rename->partner) == rename;
+    return rename->revived && last_doubter(rename) == doubter;
 }
 
 /* rename_set_partner() - the other half of the exchange that it may be half of; or NULL */
 void rename_set_partner(Rename *rename, Rename *partner)
 {
-    if (is_reviver(rename))
+    if (rename->partner && is_revived_by(rename->partner, rename))
         rename->partner->revived = false; /* nobody says that it is not there */
     list_remove(&rename->doubter);
     rename->partner = partner;
@@ -96,18 +96,16 @@ void rename_is_found(Renames *renames, Rename *rename)
  * stays, though it may be nowhere. */
 void rename_confirm(Renames *renames, Rename *rename)
 {
-    Rename *next = rename;
-
-    for (bool goes_on = true; goes_on;) {
+    for (Rename *next = rename; next;) {
         Rename *partner = next->partner;
+        bool goes_on = partner && is_revived_by(partner, next);
 
-        goes_on = is_reviver(next);
         rename_end_doubt(next);
         if (next != rename)
             forget_if_lost(renames, next);
         if (partner && partner != rename && !goes_on)
             forget_if_lost(renames, partner);
-        next = partner;
+        next = goes_on ? partner : NULL;
     }
 }
 
@@ -269,7 +267,7 @@ static void judge_returned(Renames *renames, Rename *rename)
     Node *dir = NULL;
     char *name = NULL;
     bool known = other_place(rename, &dir, &name);
-    bool revived = is_reviver(rename);
+    bool revived = partner && is_revived_by(partner, rename);
     bool flies = partner && partner->in_air;
     uint32_t cookie = flies ? partner->cookie : 0;
 

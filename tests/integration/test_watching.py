@@ -56,7 +56,9 @@ def test_overflow(library, capsys, stopped):
     report(capsys, f"overflows: {overflows}, warnings: {len(warnings)}")
     assert overflows >= 1 or not stopped
     assert len(warnings) == (1 if overflows else 0)
-    assert lib.counter("photos_decoded") == len(names) + len(new)
+    # One that a scan finds while it is being written is read twice.
+    again = lib.counter("photos_decoded") - len(names) - len(new)
+    assert 0 <= again <= (0 if stopped else len(new))
 
 
 # ---- too few watches ----
