@@ -1,5 +1,6 @@
 /* The effective configuration as an INI file that would give the same again. */
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -33,6 +34,14 @@ static const char *value_of(const Config *config, size_t i)
     return config->values[i].text;
 }
 
+/* Blanks at the end of a line do not count; a path that ends with one is printed with a slash. */
+static const char *end_of(const char *value)
+{
+    size_t length = strlen(value);
+
+    return length > 0 && value[0] == '/' && isspace((unsigned char)value[length - 1]) ? "/" : "";
+}
+
 /*
  * config_print() - write the configuration down
  * @out: appended: the keys in the order of the table, each under a comment that names its source;
@@ -59,7 +68,8 @@ int config_print(const Config *config, Text *out)
             text_printf(out, "\n[%.*s]\n", (int)length, section);
         }
         print_source(&config->values[i], out);
-        text_printf(out, "%s =%s%s\n", key->name + length + 1, *value ? " " : "", value);
+        text_printf(out, "%s =%s%s%s\n", key->name + length + 1, *value ? " " : "", value,
+                    end_of(value));
     }
     return out->failed ? -ENOMEM : 0;
 }

@@ -396,6 +396,19 @@ static void test_print(void **state UNUSED)
     assert_int_equal(again->log_level, LOG_LEVEL_DEBUG);
 }
 
+/* A directory may have a name that ends with a blank, which a line may not. */
+static void test_print_blank_at_the_end(void **state UNUSED)
+{
+    CLEANUP(config_free_p) Config *config = NULL, *again = NULL;
+    CLEANUP(text_done) Text errors = {0}, printed = {0};
+
+    assert_int_equal(load("[database]\npath = /data/end /\n", NULL, &config, &errors), 0);
+    assert_string_equal(config->database_path, "/data/end ");
+    assert_int_equal(config_print(config, &printed), 0);
+    assert_int_equal(load(printed.data, NULL, &again, &errors), 0);
+    assert_string_equal(again->database_path, "/data/end ");
+}
+
 /* The documented file */
 
 typedef struct DocumentedFile {
@@ -529,6 +542,7 @@ int main(void)
         cmocka_unit_test_setup(test_values, setup),
         cmocka_unit_test_setup(test_url_slash, setup),
         cmocka_unit_test_setup(test_print, setup),
+        cmocka_unit_test_setup(test_print_blank_at_the_end, setup),
         cmocka_unit_test_setup(test_waiting, setup),
         cmocka_unit_test_setup(test_documented_file, setup),
         cmocka_unit_test_setup(test_reload_is_repeatable, setup),
