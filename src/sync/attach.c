@@ -277,6 +277,7 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
     Node *node = tree_child(engine->tree, parent, name);
     Node *known =
         node_is_alias(node ? node : parent) ? NULL : known_elsewhere(engine, listing, node);
+    bool made_here = false;
 
     if (known) {
         /* A directory that is found inside itself is looked at once. Events have moved it since the
@@ -296,6 +297,8 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
         if (node->wd >= 0 && node->dev == listing->dev && !takes_over &&
             contest(engine, parent, name))
             return NULL;
+        /* On the same device it is no mount point that may be empty: its row is known as before. */
+        made_here = node->made_here && node->dev == listing->dev;
         tree_remove(engine->tree, node); /* another directory took its name */
         places_sweep(engine);
         node = NULL;
@@ -303,6 +306,7 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
     if (!node) {
         if (tree_add(engine->tree, parent, name, &node) < 0)
             return NULL;
+        node->made_here = made_here;
         look_if_left(engine, parent, name, scan->left_begun);
     }
     return node;
