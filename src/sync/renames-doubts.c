@@ -275,7 +275,7 @@ static void judge_returned(Renames *renames, Rename *rename)
     rename_end_doubt(rename);
     if (revived)
         lose_revived(renames, partner);
-    else if (partner && known)
+    else if (partner && (known || (partner->doubtful && partner->partner)))
         take_over(renames, rename, partner);
     else if (partner)
         renames_forget(renames, partner);
@@ -284,6 +284,8 @@ static void judge_returned(Renames *renames, Rename *rename)
         (void)rename_fly(renames, rename, dir, name, cookie);
     else if (known)
         (void)rename_place(renames, rename, dir, name);
+    else if (rename->partner)
+        rename_lift(renames, rename); /* nowhere, as what it took over was, until that is known */
     else
         renames_forget(renames, rename);
     rename_free_name(&dir, &name);

@@ -394,6 +394,23 @@ static void test_doubt_upon_doubt(void **state)
     }
 }
 
+/* There and back, on, and there and back over the name that it had gone on to. */
+static void test_back_over_a_doubt(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    move(f, 'b', 'a');
+    move(f, 'a', 'e');
+    move(f, 'e', 'a');
+    move(f, 'a', 'e');
+    assert_rows(f, "a>b? b>(nowhere) e>e");
+    renames_judge(&f->renames, at(f, 'b'), false);
+    assert_rows(f, "a>(nowhere) e>e");
+    renames_judge(&f->renames, rename_doubter(at(f, 'e')), false); /* its inode says */
+    assert_rows(f, "a>e");
+}
+
 /* There and back, and it has left again when it is known. */
 static void test_in_the_air_when_it_is_known(void **state)
 {
@@ -888,6 +905,7 @@ int main(void)
         TEST(test_covered_after_a_doubt),
         TEST(test_on_from_a_doubt),
         TEST(test_in_the_air_when_it_is_known),
+        TEST(test_back_over_a_doubt),
         TEST(test_exchange_of_moved_ones),
         TEST(test_no_exchange),
         TEST(test_other_table),
