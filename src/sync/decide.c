@@ -77,7 +77,7 @@ static bool judge(Round *round, Sighting *item)
 
     if (doubter && is_file && !here->covered && row_is_at(&item->doubt_row, &item->entry))
         renames_judge(renames, doubter, false);
-    else if (doubter && (!doubter->dir || doubter->covered))
+    else if (doubter && (!doubter->dir || doubter->covered) && !rename_doubter(doubter))
         renames_judge(renames, doubter, true);
     else if (here && here->doubtful && !here->covered && !here->revived)
         renames_judge(renames, here, is_file);
