@@ -143,7 +143,7 @@ class Expectations(Tree):
             self._stir(inode)
             if entry_was_new:  # it may have got the id of one that was lost before
                 ids = ids | self.lost[inode.content]
-            for key in (inode.content, inode.settled, inode.pictured, path):
+            for key in {inode.content, inode.settled, inode.pictured, path} | inode.earlier:
                 self.lost[key] |= ids
             inode.carried |= ids | ({NEW} if entry_was_new else set())
             if inode.row_stamp:
@@ -317,6 +317,7 @@ class Expectations(Tree):
             if inode is None or isinstance(entry.node, Link):
                 continue
             inode.unseen |= inode.hidden and self.blind
+            inode.earlier = inode.earlier | inode.contents if inode.content is None else set()
             if inode.content is not None and any(e.expect for e in inode.entries):
                 inode.row_stamp, inode.modified = inode.stamp(), False
                 inode.pictured = inode.content

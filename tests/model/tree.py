@@ -15,6 +15,7 @@ class File:
         self.settled = None       # the content at the last checkpoint
         self.pictured = None      # the content that its rows tell of, then
         self.contents = set()     # all that it had since the last checkpoint
+        self.earlier = set()      # what its rows may tell of, since it does not decode any more
         self.size = size
         self.mtime = mtime        # a token: equal tokens are equal times
         self.entries = []         # entries that name it, by whatever path
