@@ -301,18 +301,23 @@ static void look_above(Engine *engine, const char *path, unsigned levels)
     }
 }
 
-/*
- * A row has followed its file. The name is looked at unless that is to come anyway: its file may
- * have gone on, and been forgotten, while the row was on the way. Who waits for anything waits.
- */
-static void look_behind(Engine *engine, const StoreOp *op)
+/* Looks at a name, unless that is to come anyway. Who waits for anything waits for it. */
+static void look_at_name(Engine *engine, const char *path)
 {
     const Change oldest = {.epoch = engine->pending.base};
-    CLEANUP_FREE char *parent = path_parent(op->new_path);
+    CLEANUP_FREE char *parent = path_parent(path);
     Node *node = parent ? node_find(engine, parent) : NULL;
 
-    if (node && !pending_find(&engine->pending, node, path_name(op->new_path)))
-        (void)engine_touch_for(engine, &oldest, node, path_name(op->new_path));
+    if (node && !pending_find(&engine->pending, node, path_name(path)))
+        (void)engine_touch_for(engine, &oldest, node, path_name(path));
+}
+
+/* A row has followed its file, which may have gone on, and been forgotten, while the row was on the
+ * way. And what is at the older name now may have passed for what the row spoke of. */
+static void look_behind(Engine *engine, const StoreOp *op)
+{
+    look_at_name(engine, op->path);
+    look_at_name(engine, op->new_path);
 }
 
 static void committed(Engine *engine, Write *write)

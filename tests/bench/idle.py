@@ -62,6 +62,6 @@ def _table(results, memory, watches, seconds):
     table.note(f"The service manager's watchdog (every {WATCHDOG_USEC // 2_000_000} s) accounts "
                f"for {allowed:.0f} wake-ups. By thread: "
                f"{_who(_wakeups(results[-1]['pictopy-sync']))}.")
-    table.note("Wake-ups: context switches of all threads and child processes. The library is the "
-               "one of startup; its rows are on disk, not in memory.")
+    table.note("Wake-ups: voluntary context switches of all threads and child processes. The "
+               "library is the one of startup; its rows are on disk, not in memory.")
     return table

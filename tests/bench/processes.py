@@ -51,8 +51,8 @@ class Activity:
 
     def _add_thread(self, pid, path):
         status = _fields(f"{path}/status")
+        # The others, when it was made to wait for the processor, only happen while it is awake.
         switches = int(status["voluntary_ctxt_switches"])
-        switches += int(status["nonvoluntary_ctxt_switches"])
         self.wakeups[(pid, path.rpartition("/")[2], status["Name"].strip())] = switches
         with contextlib.suppress(FileNotFoundError), open(f"{path}/schedstat",
                                                           encoding="ascii") as file:
