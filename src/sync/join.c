@@ -158,6 +158,12 @@ static void join_apply(Engine *engine, JoinDirectory *directory)
 
     if (directory->node->detached)
         return;
+    if (result->verdict != RECONCILE_VERDICT_TRUSTED && directory->node->made_here &&
+        !directory->made_here) {
+        /* Its row, and those of its files, were made behind this listing: it may pass for empty. */
+        dirty_add(engine, directory->node, true);
+        return;
+    }
     place_prove(engine, directory->node, result);
     if (result->verdict != RECONCILE_VERDICT_TRUSTED || origins_take(engine, directory))
         return;
