@@ -278,7 +278,8 @@ struct StoreOp {
     char *error;         /* for people, with _FAILED */
     bool exact;          /* _PROBLEM_CLEAR: not those below */
     bool partly;         /* private to store/: a large folder's first part is committed */
-    bool by_path;        /* private to store/: a move whose id was found by its path */
+    char *place;  /* private to store/: of a folder, where another one's move has brought it */
+    bool by_path; /* private to store/: a move whose id was found by its path */
 };
 
 /* Writes the operations in order, in as few transactions as the 50 ms rule allows, and sets each

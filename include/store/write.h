@@ -29,6 +29,7 @@ struct WriteRun {
     unsigned untimed;
     bool kept_thumbnail; /* the new thumbnail is the same as the old one, and is not written */
     bool own_write;
+    bool meets; /* a folder's move: at its new path may be rows that others move away */
     bool retagged, untag, unembed; /* the AI looks again: flags of the row that are to be 0 */
 };
 
@@ -38,6 +39,12 @@ typedef struct RetagFaces {
     size_t count, capacity;
 } RetagFaces;
 
+/* What a run's op->place was before. */
+typedef struct WritePlace {
+    WriteRun *run;
+    char *before;
+} WritePlace;
+
 struct Writer {
     Store *store;
     WriteRun *runs;
@@ -46,8 +53,12 @@ struct Writer {
     HashTable edited; /* the same, of photos that the AI is to look at again */
     WriteRun **unit;  /* operations that are done or undone together */
     size_t n_unit;
+    size_t unit_at; /* the one that is being done */
     size_t unit_capacity;
     bool open;          /* the transaction is */
+    bool nested;        /* folders are moved that are below one another */
+    WritePlace *places; /* in this transaction, oldest first */
+    size_t n_places, places_capacity;
     unsigned untimed;   /* rows of directories that the operation at hand made without a time */
     StringList unlink;  /* thumbnails to be removed behind the commit */
     StringList handed;  /* rows that took the place of a copy, in fours: each one's folder and id */
@@ -119,6 +130,15 @@ int write_parent_id(Writer *w, const char *path, bool ensure, char **ret_id);
 /* Removes the rows at and below path; WRITE_E_PARTIAL only if whole is false. */
 int write_remove_tree(Writer *w, const char *path, bool whole, bool *ret_any);
 
+/* ---- write-places.c ---- */
+
+int write_places_init(Writer *w);
+const char *write_place(const WriteRun *run);
+bool write_is_at_or_below(const char *path, const char *dir);
+int write_places_moved(Writer *w, const char *from, const char *to);
+void write_places_undo(Writer *w, size_t n_places);
+void write_places_keep(Writer *w);
+
 /* ---- operations: 0 with run->result set, or one of the above ---- */
 
 int write_folder_ensure(Writer *w, WriteRun *run);
@@ -136,7 +156,7 @@ int write_run_set(char **field, const char *text); /* a copy, or NULL; 0 or -ENO
  * and it failed. */
 WriteRun *write_find_move(const Writer *w, const char *id, bool *ret_failed);
 const WriteRun *write_find_added(const Writer *w, const StoreOp *like, bool same_time);
-int write_join_unit(Writer *w, WriteRun *run); /* run is done next, in the same savepoint */
+int write_join_unit(Writer *w, WriteRun *run);
 
 /* ---- write-files.c: around the transactions ---- */
 

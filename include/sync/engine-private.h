@@ -6,6 +6,7 @@
 #include "store/store.h"
 #include "sync/call.h"
 #include "sync/engine.h"
+#include "sync/moves.h"
 #include "sync/pending.h"
 #include "sync/reconcile.h"
 #include "sync/renames.h"
@@ -160,18 +161,6 @@ typedef struct PolledNode {
     ListNode link; /* Engine.polled */
     Node *node;    /* referenced; node->polled is set */
 } PolledNode;
-
-/* ---- moves of directories ---- */
-
-typedef struct Move {
-    ListNode link;         /* Engine.moves, until the store carries it out */
-    HashNode by_node;      /* Engine.moves_by_node */
-    HashNode by_rows_path; /* Engine.moves_by_rows_path */
-    Engine *engine;
-    Node *node;      /* referenced */
-    char *rows_path; /* where its rows are until this is committed */
-    bool taken;      /* the store carries it out */
-} Move;
 
 /* ---- reading media ---- */
 
@@ -331,9 +320,7 @@ struct Engine {
     unsigned n_rounds;
     Ahead ahead;
 
-    List moves;                   /* Move.link: those that are not taken */
-    HashTable moves_by_node;      /* Move.by_node: those that are, too */
-    HashTable moves_by_rows_path; /* Move.by_rows_path: likewise */
+    Moves moves;
     bool moving;
 
     List writes; /* Write.link */
@@ -382,6 +369,7 @@ void engine_problem_clear_one(Engine *engine, const char *path);
 
 /* events.c */
 WatchListener events_listener(void);
+void engine_directory_moving(Engine *engine, Node *node); /* before the tree is changed */
 
 /* folders.c: the folders table */
 int folders_init(Engine *engine);
@@ -582,19 +570,6 @@ void follow_take(Engine *engine, List *writes);
 void follow_take_below(Engine *engine, List *moves);
 void follow_committed(Engine *engine, Write *write);
 
-/* moves.c */
-char *moves_rows_path(const Engine *engine, const Node *node);
-void moves_record(Engine *engine, Node *node); /* before the tree is changed */
-bool moves_record_from(Engine *engine, Node *node, const char *path); /* where its rows are */
-bool move_is_due(const Engine *engine, const Node *node); /* or on its way to the store */
-bool moves_pending(const Engine *engine);
-/* The operations that are due first, as a batch of their own. */
-void moves_take(Engine *engine, List *writes);
-char *moves_rows_moved(const char *path, const PathMove *moves, size_t n_moves);
-void moves_committed(Engine *engine, const PathMove *moves, size_t n_moves);
-Move *move_free(Move *move);
-void moves_clear(Engine *engine);
-
 /* reading.c */
 void reading_queue(Engine *engine, Change *change, const StoreRow *row, const FileStamp *seen);
 MediaTask *media_task_free(MediaTask *task);
@@ -609,6 +584,7 @@ Write *batch_new(StoreOpKind kind, Node *dir, const char *name); /* NULL when me
 Write *write_free(Write *write);
 void batch_add(Engine *engine, Write *write);
 void batch_run(Engine *engine);
+bool batch_moves_pending(const Engine *engine); /* rows are elsewhere than their directories */
 uint64_t batch_due(const Engine *engine); /* when it is to be run, µs; UINT64_MAX: not by time */
 void batch_clear(Engine *engine);
 

@@ -8,6 +8,7 @@
 #include "util/file_stamp.h"
 #include "util/hash.h"
 #include "util/list.h"
+#include "util/path.h"
 #include "watch/tree.h"
 
 #define RENAMES_MAX 65536 /* more than these are forgotten, all at once: inodes tell as well */
@@ -111,11 +112,4 @@ void renames_forget(Renames *renames, Rename *rename); /* the row stays where it
 /* The row stands at path now. */
 void renames_committed(Renames *renames, Rename *rename, const char *path);
 /* Directories' rows went from their paths to others, all at once. */
-typedef struct PathMove {
-    const char *from;
-    const char *to;
-} PathMove;
-
 void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves);
-/* Where a path below one of them is now, the caller's to free; NULL: it is below none. */
-int path_moved(const char *path, const PathMove *moves, size_t n_moves, char **ret_path);

@@ -20,6 +20,18 @@ bool path_is_utf8(const char *bytes); /* well-formed UTF-8, no surrogates */
 int path_normalize(const char *path, const char *cwd, char **ret_path);
 /* First and last key of the range of all paths below dir: [dir + "/", dir + "0"). */
 int path_range(const char *dir, char **ret_first, char **ret_end);
+
+/* Directories that moved, all at once: what was below `from` is below `to`. */
+typedef struct PathMove {
+    const char *from;
+    const char *to;
+} PathMove;
+
+/* Where a path is after directories have moved, the caller's to free; NULL: where it was. Without
+ * `itself` only what is below one of them moves along, not its own path. 0 or -ENOMEM. */
+int path_moved(const char *path, const PathMove *moves, size_t n_moves, bool itself,
+               char **ret_path);
+
 /* Escapes control bytes and bytes that are not UTF-8 as \xNN, for logs; the caller frees. */
 char *path_escape(const char *path);
 

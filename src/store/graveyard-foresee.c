@@ -136,7 +136,9 @@ static int foresee_run(Writer *w, Foreseen *foreseen, const WriteRun *run)
     case STORE_OP_FOLDER_REMOVE:
         return op->path ? foresee_tree(w, foreseen, op->path) : 0;
     case STORE_OP_FOLDER_MOVE:
-        return op->new_path && !op->partly ? foresee_tree(w, foreseen, op->new_path) : 0;
+        /* What others move away is no grave's; the rest is buried under the lock. */
+        return op->new_path && !op->partly && !run->meets ? foresee_tree(w, foreseen, op->new_path)
+                                                          : 0;
     case STORE_OP_MEDIA_MOVE:
         return op->new_path ? foresee_at(w, foreseen, op->new_path, op->id) : 0;
     default:

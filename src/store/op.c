@@ -17,6 +17,7 @@ void store_op_done(StoreOp *op)
     free(op->id);
     free(op->path);
     free(op->new_path);
+    free(op->place);
     free(op->metadata);
     free(op->old_thumbnail);
     free(op->folder_id);

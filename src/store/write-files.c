@@ -221,7 +221,7 @@ static void apply_run(State *state, const WriteRun *run)
         break;
     case STORE_OP_FOLDER_MOVE:
         if (run->result == STORE_OP_RESULT_DONE)
-            state_move_paths(state, op->path, op->new_path);
+            state_move_paths(state, write_place(run), op->new_path);
         break;
     case STORE_OP_FOLDER_REMOVE:
     case STORE_OP_PROBLEM_CLEAR:

@@ -126,7 +126,8 @@ static int tree_move_all_media(Writer *w, const Tree *tree, const MoveLimit *lim
 }
 
 #define ANY_SQL(table)                                                                             \
-    "SELECT 1 WHERE EXISTS (SELECT 1 FROM folders WHERE folder_path = ?1) OR EXISTS (SELECT 1"     \
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM folders WHERE folder_path = ?1 OR"                       \
+    " (folder_path >= ?2 AND folder_path < ?3)) OR EXISTS (SELECT 1"                               \
     " FROM " table " WHERE path >= ?2 AND path < ?3)"
 static const char *const any_sql[] = SCHEMA_BOTH(ANY_SQL);
 
@@ -168,38 +169,56 @@ static int park_tree(Writer *w, const char *path, char **ret_parked)
     if (!r)
         r = tree_move_all_media(w, &tree, &move_all);
     if (!r)
+        r = write_places_moved(w, path, parked);
+    if (!r)
         *ret_parked = STEAL_PTR(parked);
     return r;
 }
 
-static bool is_at_or_below(const char *path, const char *dir)
+/* It would be removed, or would take along what comes to the new path. */
+static bool is_in_the_way(const char *place, const char *new_path)
 {
-    return strcmp(path, dir) == 0 || path_is_below(path, dir);
+    return write_is_at_or_below(place, new_path) || path_is_below(new_path, place);
 }
 
-/* Trees that later operations of this call move away from the new path. One that is not there has
- * nothing to move, and must not take what comes there now for its own. */
+/* One that waits goes on in this unit, and before it what comes above its new path. */
+static int join_with_those_above(Writer *w, WriteRun *waiting)
+{
+    int r = write_join_unit(w, waiting);
+
+    for (size_t i = 0; i < w->n_runs && !r; i++) {
+        WriteRun *run = &w->runs[i];
+
+        if (run->op->kind == STORE_OP_FOLDER_MOVE && run->result == STORE_OP_RESULT_PENDING &&
+            path_is_below(waiting->op->new_path, run->op->new_path))
+            r = write_join_unit(w, run);
+    }
+    return r;
+}
+
+/* Trees that later operations of this call move away from the new path, or from above it. One that
+ * is not there has nothing to move, and must not take what comes there now for its own. */
 static int park_other_trees(Writer *w, const WriteRun *run)
 {
-    for (size_t i = 0; i < w->n_runs; i++) {
+    for (size_t i = 0; i < w->n_runs && run->meets; i++) {
         WriteRun *other = &w->runs[i];
         bool exists;
         int r;
 
         if (other == run || other->op->kind != STORE_OP_FOLDER_MOVE || other->parked ||
-            other->op->partly || !is_at_or_below(other->op->path, run->op->new_path))
+            other->op->partly || !is_in_the_way(write_place(other), run->op->new_path))
             continue;
         if (other->result == STORE_OP_RESULT_FAILED)
             return write_fail(w, "the folder that was at its new path could not be moved away");
         if (other->result != STORE_OP_RESULT_PENDING)
             continue;
-        r = tree_exists(w, other->op->path, &exists);
+        r = tree_exists(w, write_place(other), &exists);
         if (!r && !exists)
             other->result = STORE_OP_RESULT_NOTHING;
         if (!r && exists)
-            r = park_tree(w, other->op->path, &other->parked);
+            r = park_tree(w, write_place(other), &other->parked);
         if (!r && exists)
-            r = write_join_unit(w, other);
+            r = join_with_those_above(w, other);
         if (r)
             return r;
     }
@@ -218,7 +237,7 @@ static int park_other_media(Writer *w, const WriteRun *run)
             other->result != STORE_OP_RESULT_PENDING)
             continue;
         r = write_find_id(w, other->op->media, other->op->id, &row);
-        if (!r && row.id && is_at_or_below(row.path, run->op->new_path))
+        if (!r && row.id && write_is_at_or_below(row.path, run->op->new_path))
             r = write_park_row(w, other, &row);
         if (r)
             return r;
@@ -235,8 +254,8 @@ static int make_room(Writer *w, WriteRun *run)
 
     /* Into one that has taken its place since, or out to where that was. */
     if (!run->parked &&
-        (is_at_or_below(run->op->path, path) || path_is_below(path, run->op->path))) {
-        r = park_tree(w, run->op->path, &run->parked);
+        (write_is_at_or_below(write_place(run), path) || path_is_below(path, write_place(run)))) {
+        r = park_tree(w, write_place(run), &run->parked);
         if (r)
             return r;
     }
@@ -270,9 +289,11 @@ static int move_begin(Writer *w, WriteRun *run, Tree *tree)
     int r = make_room(w, run);
 
     if (!r)
-        r = tree_init(tree, run->parked ? run->parked : run->op->path, run->op->new_path);
+        r = tree_init(tree, run->parked ? run->parked : write_place(run), run->op->new_path);
     if (!r)
         r = tree_move_folders(w, tree);
+    if (!r)
+        r = write_places_moved(w, tree->from, tree->to);
     if (!r)
         r = set_parent(w, run->op->new_path, &run->folder_id);
     return r;
@@ -291,7 +312,7 @@ static int move_check(Writer *w, const StoreOp *op)
 static int move_continue(Writer *w, WriteRun *run)
 {
     CLEANUP(tree_done) Tree tree = {0};
-    int r = tree_init(&tree, run->op->path, run->op->new_path);
+    int r = tree_init(&tree, write_place(run), run->op->new_path);
 
     if (!r)
         r = tree_move_all_media(w, &tree, &move_rest);
@@ -314,10 +335,10 @@ int write_folder_move(Writer *w, WriteRun *run)
     if (run->op->partly)
         return move_continue(w, run);
     if (!run->parked)
-        r = tree_exists(w, run->op->path, &exists);
+        r = tree_exists(w, write_place(run), &exists);
     if (r)
         return r;
-    if (!exists || strcmp(run->op->path, run->op->new_path) == 0) {
+    if (!exists || (!run->parked && strcmp(write_place(run), run->op->new_path) == 0)) {
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }

@@ -32,6 +32,7 @@
 #include "util/list.h"
 
 #define WRITE_US      (30 * CLOCK_US_PER_MS)
+#define WRITE_MOVE_US (10 * CLOCK_US_PER_MS)
 #define WRITE_REST_NS 2000000L /* between two transactions: others may have the lock */
 
 static bool op_is_state_only(const StoreOp *op)
@@ -92,14 +93,25 @@ const WriteRun *write_find_added(const Writer *w, const StoreOp *like, bool same
     return NULL;
 }
 
-/* write_join_unit() - run is done next, and undone with the others of this unit */
+/* write_join_unit() - run is done next, with others of this unit in their order, and undone with
+ * them. 0 or -ENOMEM */
 int write_join_unit(Writer *w, WriteRun *run)
 {
+    size_t at = w->n_unit;
     int r = ARRAY_RESERVE(w->unit, w->unit_capacity, w->n_unit + 1);
 
-    if (!r)
-        w->unit[w->n_unit++] = run;
-    return r;
+    for (size_t i = w->unit_at; i < w->n_unit; i++)
+        if (w->unit[i] == run)
+            return 0;
+    if (r)
+        return r;
+    while (at > w->unit_at + 1 && w->unit[at - 1] > run) {
+        w->unit[at] = w->unit[at - 1];
+        at--;
+    }
+    w->unit[at] = run;
+    w->n_unit++;
+    return 0;
 }
 
 /* ---- one writer ---- */
@@ -140,6 +152,7 @@ static void writer_done(Writer *w)
     retag_done(w);
     text_done(&w->reason);
     free(w->unit);
+    free(w->places);
     free(w->runs);
 }
 
@@ -160,7 +173,7 @@ static int writer_init(Writer *w, Store *store, StoreOp *ops, size_t n_ops)
             hash_insert(&w->moves, &run->by_id, id_hash(ops[i].id)))
             return error_trace(-ENOMEM);
     }
-    return 0;
+    return write_places_init(w);
 }
 
 /* A condition of the store's as one of the writer's. */
@@ -205,6 +218,7 @@ static int unit_run(Writer *w)
         WriteRun *run = w->unit[i];
         int r;
 
+        w->unit_at = i;
         w->untimed = 0;
         r = unit_dispatch(w, run);
         run->untimed += w->untimed;
@@ -253,9 +267,10 @@ static int unit_execute(Writer *w, WriteRun *first)
 {
     size_t n_unlink = w->unlink.count, n_gone = w->gone.count, n_handed = w->handed.count;
     size_t n_buried = w->graves.n_buried, n_exhumed = w->graves.n_exhumed;
+    size_t n_places = w->n_places;
     int r;
 
-    w->n_unit = 0;
+    w->n_unit = w->unit_at = 0;
     r = write_join_unit(w, first);
     if (!r)
         r = write_sql(w, "SAVEPOINT unit", "");
@@ -266,6 +281,7 @@ static int unit_execute(Writer *w, WriteRun *first)
         string_list_truncate(&w->gone, n_gone);
         string_list_truncate(&w->handed, n_handed);
         write_graves_undo(w, n_buried, n_exhumed);
+        write_places_undo(w, n_places);
         return unit_undo(w);
     }
     if (r == 0 || r == WRITE_E_PARTIAL) {
@@ -302,6 +318,7 @@ static void transaction_forget(Writer *w)
     string_list_truncate(&w->gone, 0);
     string_list_truncate(&w->handed, 0);
     write_graves_undo(w, 0, 0);
+    write_places_undo(w, 0);
     for (size_t i = 0; i < w->n_runs; i++) {
         WriteRun *run = &w->runs[i];
 
@@ -338,6 +355,7 @@ static void run_publish(WriteRun *run)
 
 static void transaction_publish(Writer *w)
 {
+    write_places_keep(w);
     for (size_t i = 0; i < w->n_runs; i++) {
         WriteRun *run = &w->runs[i];
 
@@ -369,8 +387,9 @@ static int transaction_commit(Writer *w)
 }
 
 /*
- * Must what is done be committed before this operation? A folder's move has a transaction that is
- * as long as can be to itself. A row that goes may have its heir among those that were just added.
+ * Must what is done be committed before this operation? A folder's move may take as long as can be
+ * from then on, so it is begun early in a transaction. A row that goes may have its heir among
+ * those that were just added.
  */
 static bool transaction_is_full(const Writer *w, const WriteRun *run)
 {
@@ -378,8 +397,9 @@ static bool transaction_is_full(const Writer *w, const WriteRun *run)
     bool removes = kind == STORE_OP_MEDIA_REMOVE || kind == STORE_OP_FOLDER_REMOVE;
 
     return w->open &&
-           (kind == STORE_OP_FOLDER_MOVE || (removes && write_find_added(w, NULL, false)) ||
-            write_time_is_up(w, WRITE_US) || write_graves_are_full(w));
+           ((removes && write_find_added(w, NULL, false)) ||
+            write_time_is_up(w, kind == STORE_OP_FOLDER_MOVE ? WRITE_MOVE_US : WRITE_US) ||
+            write_graves_are_full(w));
 }
 
 /* Runs operations from *at on until the transaction is full; *at is where to go on. */

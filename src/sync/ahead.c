@@ -254,7 +254,7 @@ static void probed(WorkerJob *job)
 
     volume_answered(engine, look->volume);
     /* A batch that waits to be tried again is not in what would be read. */
-    if (job->cancelled || engine->stopping || moves_pending(engine) ||
+    if (job->cancelled || engine->stopping || batch_moves_pending(engine) ||
         !list_is_empty(&engine->retries) || !take_answers(look)) {
         look_free(look);
         return;
@@ -314,8 +314,8 @@ static Look *look_new(Engine *engine, Volume *volume)
 
 static bool may_look(const Engine *engine)
 {
-    return engine->running && engine->pending.count <= PENDING_MAX && !moves_pending(engine) &&
-           list_is_empty(&engine->retries);
+    return engine->running && engine->pending.count <= PENDING_MAX &&
+           !batch_moves_pending(engine) && list_is_empty(&engine->retries);
 }
 
 /* The volume that this change is to be looked at on; NULL: not now, or not at all. */

@@ -124,7 +124,7 @@ static void doubt_decide(Doubt *doubt, bool still_there)
     } else if (still_there) {
         make_alias(engine, doubt->parent, doubt->name);
     } else if (!known->is_root && !node_is_within(doubt->parent, known)) {
-        moves_record(engine, known);
+        engine_directory_moving(engine, known);
         if (tree_move(engine->tree, known, doubt->parent, doubt->name) != 0)
             return;
         scan_node(engine, known, false, false);

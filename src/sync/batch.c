@@ -90,7 +90,7 @@ static Write *next_write(Engine *engine)
 static bool is_lazy(const Engine *engine)
 {
     return engine->n_lazy > 0 && engine->n_lazy == engine->n_writes &&
-           list_is_empty(&engine->moves) && engine->media_done < engine->media_total &&
+           !moves_are_due(&engine->moves) && engine->media_done < engine->media_total &&
            clock_now() < engine->lazy_due;
 }
 
@@ -148,9 +148,45 @@ static void discard(Engine *engine, Write *write)
     (void)write_free(write);
 }
 
+/* Takes the move over. NULL without memory. */
+static Write *move_write(Move *move)
+{
+    Write *write = batch_new(STORE_OP_FOLDER_MOVE, NULL, NULL);
+
+    if (!write) {
+        (void)move_free(move);
+        return NULL;
+    }
+    write->move = move;
+    write->op.path = strdup(move->rows_path);
+    write->op.new_path = strdup(move->target);
+    return write->op.path && write->op.new_path ? write : write_free(write);
+}
+
+/* The moves of directories, all as a batch of their own. */
+static void take_moves(Engine *engine, List *taken)
+{
+    const List *moves = moves_take(&engine->moves);
+
+    LIST_FOREACH_SAFE (link, tmp, moves) {
+        Write *write = move_write(CONTAINER_OF(link, Move, link));
+
+        if (write)
+            list_append(taken, &write->link);
+    }
+}
+
+/* batch_moves_pending() - is there a directory whose rows are elsewhere, or may there be? Nothing
+ * else is looked up or written then: its paths would not agree with the rows */
+bool batch_moves_pending(const Engine *engine)
+{
+    return engine->moving || moves_are_due(&engine->moves) ||
+           !list_is_empty(&engine->renames.asked) || watcher_waits(engine->watcher);
+}
+
 static void take_writes(Engine *engine, List *taken)
 {
-    moves_take(engine, taken);
+    take_moves(engine, taken);
     if (list_is_empty(taken))
         follow_take(engine, taken);
     else
@@ -209,6 +245,8 @@ static void publish(Engine *engine, const StoreOp *op)
         counters->folders_added++;
         break;
     case STORE_OP_FOLDER_MOVE:
+        if (strcmp(op->path, op->new_path) == 0)
+            return; /* others, around it, moved */
         counters->folders_moved++;
         break;
     case STORE_OP_FOLDER_REMOVE:
@@ -384,7 +422,9 @@ static void tell_moves(Engine *engine, const Batch *batch)
             (op->result == STORE_OP_RESULT_DONE || op->result == STORE_OP_RESULT_NOTHING))
             moves[n++] = (PathMove){op->path, op->new_path};
     }
-    moves_committed(engine, moves, n);
+    renames_rebase(&engine->renames, moves, n);
+    origins_moved(engine, moves, n);
+    moves_committed(&engine->moves, moves, n);
 }
 
 static void batch_finished(StoreTask *task)
@@ -456,7 +496,7 @@ void batch_run(Engine *engine)
     List taken;
     Batch *batch;
 
-    if (engine->writing || (list_is_empty(&engine->writes) && list_is_empty(&engine->moves) &&
+    if (engine->writing || (list_is_empty(&engine->writes) && !moves_are_due(&engine->moves) &&
                             list_is_empty(&engine->renames.asked)))
         return;
     if (is_lazy(engine) || watcher_waits(engine->watcher))

@@ -108,7 +108,7 @@ static void arm_due(Engine *engine)
 
         due = held < due ? held : due;
     }
-    if (due == UINT64_MAX || (moves_pending(engine) && due <= clock_now()))
+    if (due == UINT64_MAX || (batch_moves_pending(engine) && due <= clock_now()))
         timer_disarm(&engine->due_timer);
     else
         (void)timer_arm_at(&engine->due_timer, due);
@@ -210,7 +210,7 @@ void engine_watch_stop(Engine *engine)
     scans_abort(engine);
     roots_clear(engine);
     origins_clear(engine);
-    moves_clear(engine);
+    moves_clear(&engine->moves);
     renames_clear(&engine->renames);
 }
 
@@ -290,7 +290,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->contested);
     list_init(&engine->origins);
     list_init(&engine->unproven);
-    list_init(&engine->moves);
+    moves_init(&engine->moves);
     list_init(&engine->writes);
     list_init(&engine->calls);
     timer_init(&engine->retry_timer, engine->timers, tasks_retry);
@@ -366,7 +366,7 @@ Engine *engine_free(Engine *engine)
     reading_clear(engine); /* a look-up that ended last may have queued some */
     batch_clear(engine);
     origins_clear(engine);
-    moves_clear(engine);
+    moves_clear(&engine->moves);
     roots_done(engine);
     poll_done(engine);
     rest_done(engine);

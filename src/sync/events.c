@@ -80,7 +80,7 @@ static void touch_photo_of_sidecar(Engine *engine, Node *dir, const char *name)
 static bool stays_watched(const Engine *engine, const Node *node)
 {
     CLEANUP_FREE char *path = node_path_new(node);
-    CLEANUP_FREE char *from = moves_rows_path(engine, node);
+    CLEANUP_FREE char *from = moves_rows_path(&engine->moves, node);
 
     return !path || !from || (path_is_utf8(from) && path_is_utf8(path)) ||
            !rules_ignore_directory(engine->rules, path);
@@ -156,7 +156,7 @@ static bool is_known(const Engine *engine, const Node *dir, const char *name)
 /* Where the row of a name is, if it has one. */
 static char *row_path(const Engine *engine, const Node *dir, const char *name)
 {
-    CLEANUP_FREE char *above = moves_rows_path(engine, dir);
+    CLEANUP_FREE char *above = moves_rows_path(&engine->moves, dir);
 
     return above ? path_join(above, name) : NULL;
 }
@@ -256,13 +256,20 @@ static void on_file_arrived(WatchListener *listener, Node *dir, const char *name
         change->written = true;
 }
 
+/* engine_directory_moving() - a directory is about to be relinked */
+void engine_directory_moving(Engine *engine, Node *node)
+{
+    if (moves_record(&engine->moves, node) == MOVES_E_NO_ROWS)
+        dirty_add(engine, node, false); /* it gets its own */
+}
+
 static void on_directory_moving(WatchListener *listener, Node *node, Node *to UNUSED,
                                 const char *to_name UNUSED)
 {
     Engine *engine = engine_of(listener);
 
     if (engine->running)
-        moves_record(engine, node);
+        engine_directory_moving(engine, node);
 }
 
 static void on_lost(WatchListener *listener, Node *node)

@@ -181,30 +181,17 @@ void follow_take(Engine *engine, List *writes)
     }
 }
 
-static bool is_in_the_way(const Rename *rename, const List *moves)
-{
-    LIST_FOREACH (link, moves) {
-        const Write *move = CONTAINER_OF(link, Write, link);
-
-        if (move->op.kind == STORE_OP_FOLDER_MOVE &&
-            (strcmp(rename->from, move->op.new_path) == 0 ||
-             path_is_below(rename->from, move->op.new_path)))
-            return true;
-    }
-    return false;
-}
-
 /*
  * One whose row is in the way, and in doubt, and the directory of the other half is gone: that was
  * empty when another one took its place, so nothing was exchanged. NULL: there is none.
  */
-static Rename *find_emptied(const Engine *engine, const List *moves)
+static Rename *find_emptied(const Engine *engine)
 {
     LIST_FOREACH (link, &engine->renames.all) {
         const Rename *rename = CONTAINER_OF(link, Rename, link);
         Rename *doubter = rename_doubter(rename);
 
-        if (doubter && !rename_is_placed(doubter) && is_in_the_way(rename, moves))
+        if (doubter && !rename_is_placed(doubter) && moves_lead_to(&engine->moves, rename->from))
             return doubter;
     }
     return NULL;
@@ -217,13 +204,13 @@ static Rename *find_emptied(const Engine *engine, const List *moves)
  */
 void follow_take_below(Engine *engine, List *moves)
 {
-    for (Rename *rename; (rename = find_emptied(engine, moves));)
+    for (Rename *rename; (rename = find_emptied(engine));)
         renames_judge(&engine->renames, rename, false);
     LIST_FOREACH (link, &engine->renames.all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
         if (!rename->doubtful && !rename_doubter(rename) && rename_is_placed(rename) &&
-            !rename->writing && is_in_the_way(rename, moves))
+            !rename->writing && moves_lead_to(&engine->moves, rename->from))
             (void)take_chain(engine, rename, &moves->head);
     }
 }

@@ -87,7 +87,7 @@ static void round_decide(Round *round)
 {
     /* Whatever the probe has seen, the events that led to it are in the queue by now. */
     watcher_drain(round->engine->watcher);
-    if (moves_pending(round->engine)) {
+    if (batch_moves_pending(round->engine)) {
         round_abandon(round);
         return;
     }
@@ -318,7 +318,7 @@ static void round_look_up(Round *round)
     Engine *engine = round->engine;
     bool needed = false;
 
-    if (moves_pending(engine) || !list_is_empty(&engine->retries)) {
+    if (batch_moves_pending(engine) || !list_is_empty(&engine->retries)) {
         round_abandon(round);
         return;
     }
@@ -501,10 +501,10 @@ static void take_due(Engine *engine)
 /* funnel_run() - take the changes that are due and start a round for each volume that is at rest */
 void funnel_run(Engine *engine)
 {
-    if (!engine->running || moves_pending(engine) || !list_is_empty(&engine->retries))
+    if (!engine->running || batch_moves_pending(engine) || !list_is_empty(&engine->retries))
         return;
     take_due(engine);
-    if (moves_pending(engine))
+    if (batch_moves_pending(engine))
         return;
     LIST_FOREACH (link, &engine->volumes.list) {
         Volume *volume = CONTAINER_OF(link, Volume, link);
@@ -578,7 +578,7 @@ void funnel_release_held(Engine *engine)
 
     if (idle && pending->count == 0)
         renames_clear(&engine->renames);
-    if (moves_pending(engine))
+    if (batch_moves_pending(engine))
         return;
     if (all_seen)
         renames_land(&engine->renames);

@@ -3,20 +3,17 @@
  *
  * The tree follows a rename at once, the rows a moment later. Until then the node is recorded with
  * the path that its rows still have. All records together say "the rows of each of these nodes go
- * from here to where the node is now"; they are carried out one after the other, a directory before
- * those below it, and two that exchange their places in one go. While any is left nothing else is
- * looked up or written: its paths would not agree with the rows.
+ * from here to where the node is now"; they are carried out together, a directory before those
+ * below it. While any is left nothing else is looked up or written: its paths would not agree with
+ * the rows.
  */
-#include <assert.h>
+#include "sync/moves.h"
+
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/engine-private.h"
 #include "util/error.h"
-#include "util/log.h"
-#include "util/path.h"
-
-#define CHAINS_MAX 64
 
 /* ---- the records ---- */
 
@@ -26,69 +23,77 @@ static uint64_t node_hash(const Node *node)
 }
 
 /* There may be thousands, and each event of a directory looks here. */
-static Move *move_of(const Engine *engine, const Node *node, bool taken)
+static Move *move_of(const Moves *moves, const Node *node, bool taken)
 {
-    if (engine->moves_by_node.count == 0)
+    if (moves->by_node.count == 0)
         return NULL;
-    for (HashNode *h = hash_first(&engine->moves_by_node, node_hash(node)); h; h = hash_next(h)) {
+    for (HashNode *h = hash_first(&moves->by_node, node_hash(node)); h; h = hash_next(h)) {
         Move *move = CONTAINER_OF(h, Move, by_node);
 
-        if (move->node == node && move->taken == taken)
+        if (move->node == node && (move->target != NULL) == taken)
             return move;
     }
     return NULL;
 }
 
+static uint64_t path_hash(const char *path)
+{
+    return hash_bytes(path, strlen(path), 0);
+}
+
 /* rows_path is taken over. NULL without memory. */
-static Move *move_new(Engine *engine, Node *node, char *rows_path)
+static Move *move_new(Moves *moves, Node *node, char *rows_path)
 {
     Move *move = calloc(1, sizeof(*move));
 
-    if (!move || hash_insert(&engine->moves_by_node, &move->by_node, node_hash(node)) < 0) {
+    if (!move || hash_insert(&moves->by_node, &move->by_node, node_hash(node)) < 0) {
         free(move);
         free(rows_path);
         return NULL;
     }
-    if (hash_insert(&engine->moves_by_rows_path, &move->by_rows_path,
-                    hash_bytes(rows_path, strlen(rows_path), 0)) < 0) {
-        hash_remove(&engine->moves_by_node, &move->by_node);
+    if (hash_insert(&moves->by_rows_path, &move->by_rows_path, path_hash(rows_path)) < 0) {
+        hash_remove(&moves->by_node, &move->by_node);
         free(move);
         free(rows_path);
         return NULL;
     }
-    move->engine = engine;
+    move->moves = moves;
     move->rows_path = rows_path;
     move->node = node_ref(node);
-    list_append(&engine->moves, &move->link);
+    list_append(&moves->due, &move->link);
     return move;
 }
 
+/* move_free() - it is committed, or nothing comes of it. Returns NULL */
 Move *move_free(Move *move)
 {
     if (!move)
         return NULL;
-    hash_remove(&move->engine->moves_by_node, &move->by_node);
-    hash_remove(&move->engine->moves_by_rows_path, &move->by_rows_path);
+    hash_remove(&move->moves->by_node, &move->by_node);
+    hash_remove(&move->moves->by_rows_path, &move->by_rows_path);
+    if (move->target)
+        hash_remove(&move->moves->by_target, &move->by_target);
     list_remove(&move->link);
     (void)node_unref(move->node);
     free(move->rows_path);
+    free(move->target);
     free(move);
     return NULL;
 }
 
 /* moves_rows_path() - where the rows of a node are now: its path, unless it or a directory above it
  * was just moved, and that is not committed yet. NULL when memory runs out. */
-char *moves_rows_path(const Engine *engine, const Node *node)
+char *moves_rows_path(const Moves *moves, const Node *node)
 {
-    const Move *taken = move_of(engine, node, true);
-    const Move *move = taken ? taken : move_of(engine, node, false);
+    const Move *taken = move_of(moves, node, true);
+    const Move *move = taken ? taken : move_of(moves, node, false);
     CLEANUP_FREE char *above = NULL;
 
     if (move)
         return strdup(move->rows_path);
     if (!node->parent)
         return strdup(node_name(node));
-    above = moves_rows_path(engine, node->parent);
+    above = moves_rows_path(moves, node->parent);
     return above ? path_join(above, node_name(node)) : NULL;
 }
 
@@ -98,16 +103,27 @@ typedef enum Claim {
     CLAIM_OTHER,
 } Claim;
 
+static bool is_same(const char *path, const char *other, size_t length)
+{
+    return strncmp(path, other, length) == 0 && path[length] == '\0';
+}
+
+/* Do the first bytes of a path name a directory above it, or itself? */
+static bool is_end(const char *path, size_t length)
+{
+    return path[length] == '/' || path[length] == '\0' || length == 1;
+}
+
 /* Who has moved away from the first bytes of a path? */
-static Claim find_claim(const Engine *engine, const Node *node, const char *path, size_t length)
+static Claim claim_of_leavers(const Moves *moves, const Node *node, const char *path, size_t length)
 {
     uint64_t hash = hash_bytes(path, length, 0);
     Claim claim = CLAIM_NONE;
 
-    for (HashNode *h = hash_first(&engine->moves_by_rows_path, hash); h; h = hash_next(h)) {
+    for (HashNode *h = hash_first(&moves->by_rows_path, hash); h; h = hash_next(h)) {
         const Move *move = CONTAINER_OF(h, Move, by_rows_path);
 
-        if (strncmp(move->rows_path, path, length) != 0 || move->rows_path[length] != '\0')
+        if (!is_same(move->rows_path, path, length))
             continue;
         if (node_is_within(node, move->node))
             return CLAIM_ABOVE;
@@ -116,36 +132,69 @@ static Claim find_claim(const Engine *engine, const Node *node, const char *path
     return claim;
 }
 
-/* A directory that was made where another one has just left: the rows of this path are that one's.
- * The nearest one to have left is asked. */
-static bool has_no_rows(const Engine *engine, const Node *node, const char *rows_path)
+/* The move whose rows are just being brought to the first bytes of a path. */
+static const Move *move_to(const Moves *moves, const char *path, size_t length)
 {
+    for (HashNode *h = hash_first(&moves->by_target, hash_bytes(path, length, 0)); h;
+         h = hash_next(h)) {
+        const Move *move = CONTAINER_OF(h, Move, by_target);
+
+        if (is_same(move->target, path, length))
+            return move;
+    }
+    return NULL;
+}
+
+/* Are its rows known by where they were before what is being carried out? */
+static bool is_below_taken(const Moves *moves, const Node *node)
+{
+    for (; node; node = node->parent)
+        if (move_of(moves, node, true))
+            return true;
+    return false;
+}
+
+/* A directory that was made where another one has just left: the rows of this path are that one's,
+ * or will be. The nearest one to have left is asked. */
+static bool has_no_rows(const Moves *moves, const Node *node, const char *rows_path)
+{
+    bool below_taken = is_below_taken(moves, node);
     Claim claim = CLAIM_NONE;
 
-    if (engine->moves_by_rows_path.count == 0 || move_of(engine, node, true))
+    if (moves->by_rows_path.count == 0 || move_of(moves, node, true))
         return false;
-    for (size_t length = strlen(rows_path); length > 0 && claim == CLAIM_NONE; length--)
-        if (rows_path[length] == '/' || rows_path[length] == '\0' || length == 1)
-            claim = find_claim(engine, node, rows_path, length);
+    for (size_t length = strlen(rows_path); length > 0 && claim == CLAIM_NONE; length--) {
+        if (!is_end(rows_path, length))
+            continue;
+        claim = claim_of_leavers(moves, node, rows_path, length);
+        if (claim == CLAIM_NONE && !below_taken && move_to(moves, rows_path, length))
+            claim = CLAIM_OTHER;
+    }
     return claim == CLAIM_OTHER;
 }
 
-/* moves_record() - a directory is about to be relinked: remember where its rows are */
-void moves_record(Engine *engine, Node *node)
+/*
+ * moves_record() - a directory is about to be relinked: remember where its rows are
+ *
+ * Without memory its files are later found one by one, by their inodes.
+ *
+ * Return: 0, -ENOMEM, or MOVES_E_NO_ROWS: it was made where another one has just left, and is to be
+ * compared with the rows once it has a place.
+ */
+int moves_record(Moves *moves, Node *node)
 {
     char *rows_path;
 
-    if (move_of(engine, node, false))
-        return;
-    rows_path = moves_rows_path(engine, node);
+    if (move_of(moves, node, false))
+        return 0;
+    rows_path = moves_rows_path(moves, node);
     if (!rows_path)
-        return; /* its files are then found one by one, by their inodes */
-    if (has_no_rows(engine, node, rows_path)) {
-        dirty_add(engine, node, false); /* it gets its own */
+        return error_trace(-ENOMEM);
+    if (has_no_rows(moves, node, rows_path)) {
         free(rows_path);
-        return;
+        return MOVES_E_NO_ROWS;
     }
-    (void)move_new(engine, node, rows_path);
+    return move_new(moves, node, rows_path) ? 0 : error_trace(-ENOMEM);
 }
 
 /*
@@ -153,195 +202,163 @@ void moves_record(Engine *engine, Node *node)
  *
  * False: it has been moved anew, or memory ran out.
  */
-bool moves_record_from(Engine *engine, Node *node, const char *path)
+bool moves_record_from(Moves *moves, Node *node, const char *path)
 {
-    char *rows_path = move_of(engine, node, false) ? NULL : strdup(path);
+    char *rows_path = move_of(moves, node, false) ? NULL : strdup(path);
 
-    return rows_path && move_new(engine, node, rows_path);
+    return rows_path && move_new(moves, node, rows_path);
 }
 
-bool move_is_due(const Engine *engine, const Node *node)
+/* moves_has() - is a move of it due? */
+bool moves_has(const Moves *moves, const Node *node)
 {
-    return engine->moving || move_of(engine, node, false);
+    return move_of(moves, node, false);
 }
 
-/* moves_pending() - is there a directory whose rows are elsewhere, or may there be? */
-bool moves_pending(const Engine *engine)
-{
-    return engine->moving || !list_is_empty(&engine->moves) ||
-           !list_is_empty(&engine->renames.asked) || watcher_waits(engine->watcher);
-}
+/* ---- carrying them out ---- */
 
-/* A move whose directory left the tree, or came back to where its rows are, is no move any more. */
-static void drop_void(Engine *engine)
-{
-    LIST_FOREACH_SAFE (link, tmp, &engine->moves) {
-        Move *move = CONTAINER_OF(link, Move, link);
-        CLEANUP_FREE char *path = move->node->detached ? NULL : node_path_new(move->node);
-
-        if (!path || strcmp(path, move->rows_path) == 0)
-            (void)move_free(move);
-    }
-}
-
-/* The nearest directory above a node that has moved too; NULL: none has. */
-static Move *move_above(const Engine *engine, const Node *node)
-{
-    while ((node = node->parent)) {
-        Move *move = move_of(engine, node, false);
-
-        if (move)
-            return move;
-    }
-    return NULL;
-}
-
-static Move *move_from(const Engine *engine, const char *path)
-{
-    uint64_t hash = hash_bytes(path, strlen(path), 0);
-
-    for (HashNode *h = hash_first(&engine->moves_by_rows_path, hash); h; h = hash_next(h)) {
-        Move *move = CONTAINER_OF(h, Move, by_rows_path);
-
-        if (!move->taken && strcmp(move->rows_path, path) == 0)
-            return move;
-    }
-    return NULL;
-}
-
-/* The move of the rows that stand where this one goes; it goes along. */
-static Move *move_next(const Engine *engine, const Move *move)
+static bool is_home(const Move *move)
 {
     CLEANUP_FREE char *path = node_path_new(move->node);
 
-    return path ? move_from(engine, path) : NULL;
+    return path && strcmp(path, move->rows_path) == 0;
 }
 
-static bool is_in_chain(const Engine *engine, const Move *first, const Move *wanted)
+/* A move whose directory left the tree, or came back to where its rows are, is no move any more.
+ * The latter counts as long as there are others: they may take its rows along. */
+static void drop_void(Moves *moves)
 {
-    const Move *move = first;
+    Move *first;
 
-    for (size_t n = 0; move && n < engine->moves_by_node.count; n++) {
-        if (move == wanted)
-            return true;
-        move = move_next(engine, move);
+    LIST_FOREACH_SAFE (link, tmp, &moves->due) {
+        Move *move = CONTAINER_OF(link, Move, link);
+
+        if (move->node->detached)
+            (void)move_free(move);
     }
-    return false;
+    if (list_is_empty(&moves->due))
+        return;
+    first = CONTAINER_OF(list_first(&moves->due), Move, link);
+    if (list_first(&moves->due) == list_last(&moves->due) && is_home(first))
+        (void)move_free(first);
 }
 
-/* The move that must come before a chain: of a directory above one of it. */
-static Move *find_earlier(const Engine *engine, const Move *first)
+/* How many directories are above a path. */
+static size_t depth_of(const char *path)
 {
-    const Move *move = first;
+    size_t depth = 0;
 
-    for (size_t n = 0; move && (n == 0 || move != first) && n < engine->moves_by_node.count; n++) {
-        Move *above = move_above(engine, move->node);
-
-        if (above && !is_in_chain(engine, first, above))
-            return above;
-        move = move_next(engine, move);
-    }
-    return NULL;
+    for (; *path; path++)
+        depth += *path == '/';
+    return depth;
 }
 
-/* A directory goes before those below it, whose new place may not exist until then. */
-static Move *first_move(const Engine *engine)
+typedef struct Turn {
+    Move *move;
+    size_t depth, number;
+} Turn;
+
+static int compare_turns(const void *a, const void *b)
 {
-    Move *first = NULL;
+    const Turn *x = a, *y = b;
 
-    LIST_FOREACH (link, &engine->moves) {
-        first = CONTAINER_OF(link, Move, link);
-        if (!move_above(engine, first->node))
-            break;
-    }
-    /* Two chains, each with one below one of the other, are not worth more than an end. */
-    for (int n = 0; n < CHAINS_MAX && first; n++) {
-        Move *earlier = find_earlier(engine, first);
-
-        if (!earlier)
-            break;
-        first = earlier;
-    }
-    return first;
+    if (x->depth != y->depth)
+        return x->depth < y->depth ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
 }
 
-static Write *move_write(Move *move)
+/* False: no memory; it stays due. */
+static bool take(Moves *moves, Move *move)
 {
-    Write *write = batch_new(STORE_OP_FOLDER_MOVE, NULL, NULL);
-
-    if (!write)
-        return NULL;
-    write->op.path = strdup(move->rows_path);
-    write->op.new_path = node_path_new(move->node);
-    if (!write->op.path || !write->op.new_path)
-        return write_free(write);
-    list_remove(&move->link);
-    move->taken = true;
-    write->move = move;
-    return write;
+    move->target = node_path_new(move->node);
+    if (!move->target)
+        return false;
+    if (hash_insert(&moves->by_target, &move->by_target, path_hash(move->target)) < 0) {
+        free(move->target);
+        move->target = NULL;
+        return false;
+    }
+    return true;
 }
 
 /*
- * moves_take() - the next move, with those that it exchanges places with, as operations
+ * moves_take() - all moves that are due, in the order in which they can be carried out
  *
- * The moves leave the list; the caller sets engine->moving until they are committed. A directory
- * whose target is the place that another one is leaving goes in the same call.
+ * Together, for the rows of one may stand where another one's go; and a directory before those
+ * below it, whose new place may not exist until then. Each is the caller's to free, when it is
+ * committed or has come to nothing.
+ *
+ * Return: the taken ones, Move.link; empty when there are none, or memory ran out
  */
-void moves_take(Engine *engine, List *writes)
+const List *moves_take(Moves *moves)
 {
-    Move *move;
+    CLEANUP_FREE Turn *turns = NULL;
+    size_t n = 0;
 
-    drop_void(engine);
-    move = first_move(engine);
-    while (move) {
-        Write *write = move_write(move);
+    drop_void(moves);
+    LIST_FOREACH (link, &moves->due)
+        n++;
+    turns = n > 0 ? calloc(n, sizeof(*turns)) : NULL;
+    if (!turns)
+        return &moves->taken;
+    n = 0;
+    LIST_FOREACH (link, &moves->due) {
+        Move *move = CONTAINER_OF(link, Move, link);
 
-        if (!write)
-            return;
-        list_append(writes, &write->link);
-        move = move_from(engine, write->op.new_path);
+        if (take(moves, move)) {
+            turns[n] = (Turn){move, depth_of(move->target), n};
+            n++;
+        }
     }
+    qsort(turns, n, sizeof(*turns), compare_turns);
+    for (size_t i = 0; i < n; i++) {
+        list_remove(&turns[i].move->link);
+        list_append(&moves->taken, &turns[i].move->link);
+    }
+    return &moves->taken;
 }
 
-/* moves_rows_moved() - where the rows of a directory at this path went; NULL: they are still there,
- * or memory ran out. The caller frees it. */
-char *moves_rows_moved(const char *path, const PathMove *moves, size_t n_moves)
+/* moves_lead_to() - are a directory's rows just being brought to this path, or one above it? */
+bool moves_lead_to(const Moves *moves, const char *path)
 {
-    char *moved;
-
-    for (size_t i = 0; i < n_moves; i++)
-        if (strcmp(path, moves[i].from) == 0)
-            return strdup(moves[i].to);
-    return path_moved(path, moves, n_moves, &moved) < 0 ? NULL : moved;
+    for (size_t length = strlen(path); length > 0 && moves->by_target.count > 0; length--)
+        if (is_end(path, length) && move_to(moves, path, length))
+            return true;
+    return false;
 }
 
 /* moves_committed() - rows went from one path to another: what is to come starts from there */
-void moves_committed(Engine *engine, const PathMove *moves, size_t n_moves)
+void moves_committed(Moves *moves, const PathMove *paths, size_t n_paths)
 {
-    renames_rebase(&engine->renames, moves, n_moves);
-    origins_moved(engine, moves, n_moves);
-    LIST_FOREACH (link, &engine->moves) {
+    LIST_FOREACH (link, &moves->due) {
         Move *move = CONTAINER_OF(link, Move, link);
-        /* At that very path: moved once more, while it was being moved. */
-        char *path = moves_rows_moved(move->rows_path, moves, n_moves);
+        char *path;
 
-        if (!path)
+        /* At that very path: moved once more, while it was being moved. */
+        if (path_moved(move->rows_path, paths, n_paths, true, &path) < 0 || !path)
             continue;
-        hash_remove(&engine->moves_by_rows_path, &move->by_rows_path);
+        hash_remove(&moves->by_rows_path, &move->by_rows_path);
         free(move->rows_path);
         move->rows_path = path;
         /* The table had room for it a moment ago. */
-        (void)hash_insert(&engine->moves_by_rows_path, &move->by_rows_path,
-                          hash_bytes(path, strlen(path), 0));
+        (void)hash_insert(&moves->by_rows_path, &move->by_rows_path, path_hash(path));
     }
 }
 
-void moves_clear(Engine *engine)
+void moves_init(Moves *moves)
 {
-    for (ListNode *link; (link = list_first(&engine->moves));)
+    *moves = (Moves){0};
+    list_init(&moves->due);
+    list_init(&moves->taken);
+}
+
+void moves_clear(Moves *moves)
+{
+    for (ListNode *link; (link = list_first(&moves->due));)
         (void)move_free(CONTAINER_OF(link, Move, link));
-    if (engine->moves_by_node.count > 0) /* some are with the store */
+    if (moves->by_node.count > 0) /* some are with the store */
         return;
-    hash_done(&engine->moves_by_node);
-    hash_done(&engine->moves_by_rows_path);
+    hash_done(&moves->by_node);
+    hash_done(&moves->by_rows_path);
+    hash_done(&moves->by_target);
 }

@@ -336,8 +336,8 @@ void origins_moved(Engine *engine, const PathMove *moves, size_t n_moves)
 
         if (path && makes_free(moves, n_moves, path))
             origin->occupied = false;
-        moved = origin->rows_path ? moves_rows_moved(origin->rows_path, moves, n_moves) : NULL;
-        if (!moved)
+        if (!origin->rows_path || path_moved(origin->rows_path, moves, n_moves, true, &moved) < 0 ||
+            !moved)
             continue;
         free(origin->rows_path);
         origin->rows_path = moved;
@@ -382,7 +382,7 @@ static bool is_root_seen(const Origin *origin)
 
 static void origin_move(Origin *origin)
 {
-    if (moves_record_from(origin->engine, origin->node, origin->rows_path))
+    if (moves_record_from(&origin->engine->moves, origin->node, origin->rows_path))
         origin->state = ORIGIN_STATE_MOVING;
     else
         origin_end(origin);
@@ -400,7 +400,7 @@ static void origin_step(Origin *origin)
             origin_move(origin);
         return;
     case ORIGIN_STATE_MOVING:
-        if (!move_is_due(origin->engine, origin->node))
+        if (!origin->engine->moving && !moves_has(&origin->engine->moves, origin->node))
             origin_end(origin);
         return;
     }

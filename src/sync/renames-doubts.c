@@ -153,7 +153,7 @@ void renames_rebase_last(Renames *renames, const PathMove *moves, size_t n_moves
 {
     char *path;
 
-    if (path_moved(renames->last.under, moves, n_moves, &path) < 0) {
+    if (path_moved(renames->last.under, moves, n_moves, false, &path) < 0) {
         renames_forget_last(renames);
     } else if (path) {
         free(renames->last.under);

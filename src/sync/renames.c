@@ -475,29 +475,13 @@ void renames_committed(Renames *renames, Rename *rename, const char *path)
         set_from(renames, rename, strdup(path));
 }
 
-/* path_moved() - the path of a row after directories have moved. 0 or -ENOMEM */
-int path_moved(const char *path, const PathMove *moves, size_t n_moves, char **ret_path)
-{
-    for (size_t i = 0; i < n_moves; i++) {
-        const PathMove *move = &moves[i];
-
-        if (!path_is_below(path, move->from))
-            continue;
-        return asprintf(ret_path, "%s%s", move->to, path + strlen(move->from)) < 0
-                   ? error_trace(-ENOMEM)
-                   : 0;
-    }
-    *ret_path = NULL;
-    return 0;
-}
-
 /* renames_rebase() - the rows of directories went from one path to another */
 void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves)
 {
     LIST_FOREACH_SAFE (link, tmp, &renames->all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
         char *path;
-        int r = path_moved(rename->from, moves, n_moves, &path);
+        int r = path_moved(rename->from, moves, n_moves, false, &path);
 
         if (r < 0 || path)
             set_from(renames, rename, r < 0 ? NULL : path);

@@ -39,7 +39,7 @@ static uint64_t number_of(const Call *call)
 
 static bool writes_idle(const Engine *engine)
 {
-    return !engine->writing && list_is_empty(&engine->writes) && list_is_empty(&engine->moves) &&
+    return !engine->writing && list_is_empty(&engine->writes) && !moves_are_due(&engine->moves) &&
            list_is_empty(&engine->renames.asked) && list_is_empty(&engine->retries);
 }
 

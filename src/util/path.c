@@ -2,6 +2,7 @@
 
 #include "util/path.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,29 @@ bool path_is_below(const char *path, const char *dir)
     if (length > 0 && dir[length - 1] == '/')
         return path[length] != '\0';
     return path[length] == '/' && path[length + 1] != '\0';
+}
+
+/* path_moved() - where a path is after directories have moved; the deepest of those above it counts
+ */
+int path_moved(const char *path, const PathMove *moves, size_t n_moves, bool itself,
+               char **ret_path)
+{
+    const PathMove *found = NULL;
+    size_t longest = 0;
+
+    *ret_path = NULL;
+    for (size_t i = 0; i < n_moves; i++) {
+        size_t length = strlen(moves[i].from);
+
+        if (length <= longest ||
+            !(path_is_below(path, moves[i].from) || (itself && strcmp(path, moves[i].from) == 0)))
+            continue;
+        found = &moves[i];
+        longest = length;
+    }
+    if (!found)
+        return 0;
+    return asprintf(ret_path, "%s%s", found->to, path + longest) < 0 ? error_trace(-ENOMEM) : 0;
 }
 
 /* Length of the well-formed UTF-8 sequence at s (Unicode 15, table 3-7); 0 when it is none. */
