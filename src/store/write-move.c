@@ -323,7 +323,8 @@ static int move_continue(Writer *w, WriteRun *run)
     return r;
 }
 
-/* write_folder_move() - see the head of this file */
+/* write_folder_move() - see the head of this file. One that stays where it is must be kept there
+ * all the same when what is around it moves */
 int write_folder_move(Writer *w, WriteRun *run)
 {
     CLEANUP(tree_done) Tree tree = {0};
@@ -338,7 +339,7 @@ int write_folder_move(Writer *w, WriteRun *run)
         r = tree_exists(w, write_place(run), &exists);
     if (r)
         return r;
-    if (!exists || (!run->parked && strcmp(write_place(run), run->op->new_path) == 0)) {
+    if (!exists || (!run->meets && strcmp(write_place(run), run->op->new_path) == 0)) {
         run->result = STORE_OP_RESULT_NOTHING;
         return 0;
     }

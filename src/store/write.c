@@ -219,6 +219,8 @@ static int unit_run(Writer *w)
         int r;
 
         w->unit_at = i;
+        if (run->result != STORE_OP_RESULT_PENDING)
+            continue; /* one before it has found that it has nothing to do */
         w->untimed = 0;
         r = unit_dispatch(w, run);
         run->untimed += w->untimed;

@@ -10,6 +10,7 @@
 #include "sync/moves.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,12 +98,6 @@ char *moves_rows_path(const Moves *moves, const Node *node)
     return above ? path_join(above, node_name(node)) : NULL;
 }
 
-typedef enum Claim {
-    CLAIM_NONE,
-    CLAIM_ABOVE, /* by a directory above the node, or the node: its rows are with that one's */
-    CLAIM_OTHER,
-} Claim;
-
 static bool is_same(const char *path, const char *other, size_t length)
 {
     return strncmp(path, other, length) == 0 && path[length] == '\0';
@@ -114,8 +109,14 @@ static bool is_end(const char *path, size_t length)
     return path[length] == '/' || path[length] == '\0' || length == 1;
 }
 
-/* Who has moved away from the first bytes of a path? */
-static Claim claim_of_leavers(const Moves *moves, const Node *node, const char *path, size_t length)
+typedef enum Claim {
+    CLAIM_NONE,
+    CLAIM_OWN,
+    CLAIM_OTHER,
+} Claim;
+
+/* Has a directory moved away from the first bytes of a path: this one, or another? */
+static Claim claim_at(const Moves *moves, const Node *own, const char *path, size_t length)
 {
     uint64_t hash = hash_bytes(path, length, 0);
     Claim claim = CLAIM_NONE;
@@ -125,11 +126,20 @@ static Claim claim_of_leavers(const Moves *moves, const Node *node, const char *
 
         if (!is_same(move->rows_path, path, length))
             continue;
-        if (node_is_within(node, move->node))
-            return CLAIM_ABOVE;
+        if (move->node == own)
+            return CLAIM_OWN;
         claim = CLAIM_OTHER;
     }
     return claim;
+}
+
+/* The nearest directory, the node or one above it, that has moved: its rows' path begins with that
+ * one's. NULL: none has. */
+static const Node *nearest_moved(const Moves *moves, const Node *node)
+{
+    while (node && !move_of(moves, node, true) && !move_of(moves, node, false))
+        node = node->parent;
+    return node;
 }
 
 /* The move whose rows are just being brought to the first bytes of a path. */
@@ -145,32 +155,84 @@ static const Move *move_to(const Moves *moves, const char *path, size_t length)
     return NULL;
 }
 
-/* Are its rows known by where they were before what is being carried out? */
-static bool is_below_taken(const Moves *moves, const Node *node)
+/* Who takes along what stands at this path? */
+static const Move *nearest_from(const Moves *moves, const char *path)
 {
-    for (; node; node = node->parent)
-        if (move_of(moves, node, true))
-            return true;
-    return false;
+    for (size_t length = strlen(path); length > 0; length--) {
+        if (!is_end(path, length))
+            continue;
+        for (HashNode *h = hash_first(&moves->by_rows_path, hash_bytes(path, length, 0)); h;
+             h = hash_next(h)) {
+            const Move *move = CONTAINER_OF(h, Move, by_rows_path);
+
+            if (move->target && is_same(move->rows_path, path, length))
+                return move;
+        }
+    }
+    return NULL;
+}
+
+/* Who brings what will stand at this path? */
+static const Move *nearest_to(const Moves *moves, const char *path)
+{
+    const Move *move = NULL;
+
+    for (size_t length = strlen(path); length > 0 && !move; length--)
+        if (is_end(path, length))
+            move = move_to(moves, path, length);
+    return move;
+}
+
+/* Rows are just being brought to where the rows of this path go, or are. */
+static bool is_overtaken(const Moves *moves, const char *rows_path)
+{
+    const Move *from = nearest_from(moves, rows_path), *to;
+    CLEANUP_FREE char *path = NULL;
+
+    if (moves->by_target.count == 0)
+        return false;
+    if (from && asprintf(&path, "%s%s", from->target, rows_path + strlen(from->rows_path)) < 0)
+        return false;
+    to = nearest_to(moves, from ? path : rows_path);
+    return to && to != from;
 }
 
 /* A directory that was made where another one has just left: the rows of this path are that one's,
  * or will be. The nearest one to have left is asked. */
 static bool has_no_rows(const Moves *moves, const Node *node, const char *rows_path)
 {
-    bool below_taken = is_below_taken(moves, node);
+    const Node *own = nearest_moved(moves, node);
     Claim claim = CLAIM_NONE;
 
-    if (moves->by_rows_path.count == 0 || move_of(moves, node, true))
+    if (moves->by_rows_path.count == 0 || own == node)
         return false;
-    for (size_t length = strlen(rows_path); length > 0 && claim == CLAIM_NONE; length--) {
-        if (!is_end(rows_path, length))
-            continue;
-        claim = claim_of_leavers(moves, node, rows_path, length);
-        if (claim == CLAIM_NONE && !below_taken && move_to(moves, rows_path, length))
-            claim = CLAIM_OTHER;
+    for (size_t length = strlen(rows_path); length > 0 && claim == CLAIM_NONE; length--)
+        if (is_end(rows_path, length))
+            claim = claim_at(moves, own, rows_path, length);
+    return claim == CLAIM_OTHER || is_overtaken(moves, rows_path);
+}
+
+/*
+ * moves_record_from() - a directory is found to be that of rows at another path
+ *
+ * False: it has been moved anew, or memory ran out.
+ */
+bool moves_record_from(Moves *moves, Node *node, const char *path)
+{
+    char *rows_path = move_of(moves, node, false) ? NULL : strdup(path);
+
+    return rows_path && move_new(moves, node, rows_path);
+}
+
+/* A directory without rows takes others along, whose rows are on their way to where they were. */
+static void record_below(Moves *moves, const Node *node)
+{
+    LIST_FOREACH (link, &moves->taken) {
+        const Move *move = CONTAINER_OF(link, Move, link);
+
+        if (node_is_within(move->node, node))
+            (void)moves_record_from(moves, move->node, move->rows_path);
     }
-    return claim == CLAIM_OTHER;
 }
 
 /*
@@ -192,21 +254,10 @@ int moves_record(Moves *moves, Node *node)
         return error_trace(-ENOMEM);
     if (has_no_rows(moves, node, rows_path)) {
         free(rows_path);
+        record_below(moves, node);
         return MOVES_E_NO_ROWS;
     }
     return move_new(moves, node, rows_path) ? 0 : error_trace(-ENOMEM);
-}
-
-/*
- * moves_record_from() - a directory is found to be that of rows at another path
- *
- * False: it has been moved anew, or memory ran out.
- */
-bool moves_record_from(Moves *moves, Node *node, const char *path)
-{
-    char *rows_path = move_of(moves, node, false) ? NULL : strdup(path);
-
-    return rows_path && move_new(moves, node, rows_path);
 }
 
 /* moves_has() - is a move of it due? */
@@ -321,10 +372,7 @@ const List *moves_take(Moves *moves)
 /* moves_lead_to() - are a directory's rows just being brought to this path, or one above it? */
 bool moves_lead_to(const Moves *moves, const char *path)
 {
-    for (size_t length = strlen(path); length > 0 && moves->by_target.count > 0; length--)
-        if (is_end(path, length) && move_to(moves, path, length))
-            return true;
-    return false;
+    return moves->by_target.count > 0 && nearest_to(moves, path);
 }
 
 /* moves_committed() - rows went from one path to another: what is to come starts from there */

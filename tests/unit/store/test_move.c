@@ -437,6 +437,27 @@ static void test_folder_exchange_with_none(void **state)
     free(a);
 }
 
+/* What stands at /r/c/c when another one has come there is not that one's to take along. */
+static void test_folder_none_below_another(void **state)
+{
+    Fixture *f = *state;
+    char *a = fixture_add_row(f, "/r/a/1.jpg"), *c = fixture_add_row(f, "/r/c/1.jpg");
+    char *d = fixture_add_row(f, "/r/a/d/1.jpg");
+    StoreOp ops[] = {folder_move("/r/c", "/r/a"), folder_move("/r/a/d", "/r/a/c"),
+                     folder_move("/r/c/c", "/r/a/c/x"), folder_move("/r/a", "/r/a/c/x/c")};
+
+    fixture_write(f, ops, 4);
+    fixture_assert_path(f, a, "/r/a/c/x/c/1.jpg");
+    fixture_assert_path(f, c, "/r/a/1.jpg");
+    fixture_assert_path(f, d, "/r/a/c/1.jpg");
+    assert_int_equal(ops[2].result, STORE_OP_RESULT_NOTHING);
+    for (size_t i = 0; i < 4; i++)
+        store_op_done(&ops[i]);
+    free(a);
+    free(c);
+    free(d);
+}
+
 /* A moves over B, out of which one file is moved in the same call. */
 static void test_folder_and_file(void **state)
 {
@@ -602,6 +623,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_folder_exchange, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_rotation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_exchange_with_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folder_none_below_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_and_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_exchange_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_problems_move, setup, teardown),

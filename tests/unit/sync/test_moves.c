@@ -4,8 +4,8 @@
 #include "../store/fixture.h"
 
 #define THINGS 24
-#define STEPS  60
-#define SEEDS  300
+#define STEPS  120
+#define SEEDS  200
 #define DEPTH  4
 
 /* A directory on disk. The row that it must have; NULL: it was made since, and has none yet. */
@@ -191,6 +191,27 @@ static void take(World *w)
     }
 }
 
+/* Where directories are, and where the rows. */
+static void tell_all(World *w)
+{
+    for (size_t i = 0; i < THINGS && w->told; i++) {
+        CLEANUP_FREE char *path = w->things[i].node ? node_path_new(w->things[i].node) : NULL;
+
+        if (path)
+            tell(w, "      %s is %.4s, has %.4s\n", path, w->things[i].id ? w->things[i].id : "new",
+                 fixture_text(&w->store, "SELECT folder_id FROM folders WHERE folder_path = %Q",
+                              path));
+    }
+}
+
+static void tell_rows(World *w, const char *when)
+{
+    tell(w, "      rows %s: %s\n", when,
+         fixture_text(&w->store,
+                      "SELECT group_concat(folder_path || '=' || substr(folder_id, 1, 4),"
+                      " ' ') FROM folders"));
+}
+
 static void commit(World *w)
 {
     PathMove paths[THINGS * 2];
@@ -198,6 +219,7 @@ static void commit(World *w)
 
     if (w->n_taken == 0)
         return;
+    tell_rows(w, "before");
     fixture_write(&w->store, w->ops, w->n_taken);
     for (size_t i = 0; i < w->n_taken; i++) {
         tell(w, "    commit %s -> %s: %d\n", w->ops[i].path, w->ops[i].new_path, w->ops[i].result);
@@ -211,6 +233,8 @@ static void commit(World *w)
         store_op_done(&w->ops[i]);
     }
     w->n_taken = 0;
+    tell_rows(w, "after");
+    tell_all(w);
 }
 
 static void follow(World *w)
