@@ -208,6 +208,8 @@ static int park_other_trees(Writer *w, const WriteRun *run)
         if (other == run || other->op->kind != STORE_OP_FOLDER_MOVE || other->parked ||
             other->op->partly || !is_in_the_way(write_place(other), run->op->new_path))
             continue;
+        if (!other->op->new_path || !path_is_utf8(other->op->new_path))
+            continue; /* no row can go there: it is gone */
         if (other->result == STORE_OP_RESULT_FAILED)
             return write_fail(w, "the folder that was at its new path could not be moved away");
         if (other->result != STORE_OP_RESULT_PENDING)

@@ -317,7 +317,8 @@ class Expectations(Tree):
             if inode is None or isinstance(entry.node, Link):
                 continue
             inode.unseen |= inode.hidden and self.blind
-            inode.earlier = inode.earlier | inode.contents if inode.content is None else set()
+            known = inode.content is not None and not inode.unseen
+            inode.earlier = set() if known else inode.earlier | inode.contents
             if inode.content is not None and any(e.expect for e in inode.entries):
                 inode.row_stamp, inode.modified = inode.stamp(), False
                 inode.pictured = inode.content

@@ -458,6 +458,24 @@ static void test_folder_none_below_another(void **state)
     free(d);
 }
 
+/* B has left for a name that no row can have; A takes its place. */
+static void test_folder_over_one_that_cannot_go(void **state)
+{
+    Fixture *f = *state;
+    char *a = fixture_add_row(f, "/r/A/1.jpg"), *b = fixture_add_row(f, "/r/B/1.jpg");
+    StoreOp ops[] = {folder_move("/r/B", "/r/\xfe"), folder_move("/r/A", "/r/B")};
+
+    fixture_write(f, ops, 2);
+    assert_int_equal(ops[0].result, STORE_OP_RESULT_FAILED);
+    assert_int_equal(ops[1].result, STORE_OP_RESULT_DONE);
+    fixture_assert_path(f, a, "/r/B/1.jpg");
+    fixture_assert_path(f, b, "(none)");
+    store_op_done(&ops[0]);
+    store_op_done(&ops[1]);
+    free(a);
+    free(b);
+}
+
 /* A moves over B, out of which one file is moved in the same call. */
 static void test_folder_and_file(void **state)
 {
@@ -624,6 +642,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_folder_rotation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_exchange_with_none, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_none_below_another, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folder_over_one_that_cannot_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_and_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_exchange_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_problems_move, setup, teardown),
