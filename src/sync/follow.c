@@ -198,6 +198,24 @@ static Rename *find_emptied(const Engine *engine)
 }
 
 /*
+ * One that may have been exchanged, whose row is in the way. If it went there and back instead, its
+ * directory has lost it since: that was empty when another one took its place. So at worst there is
+ * no file where the row goes. NULL: there is none.
+ */
+static Rename *find_left_behind(const Engine *engine)
+{
+    LIST_FOREACH (link, &engine->renames.all) {
+        Rename *rename = CONTAINER_OF(link, Rename, link);
+
+        if (rename->doubtful && rename_is_placed(rename) && !rename->writing &&
+            moves_lead_to(&engine->moves, rename->from) &&
+            !moves_take_along(&engine->moves, rename->from))
+            return rename;
+    }
+    return NULL;
+}
+
+/*
  * follow_take_below() - rows of files that had left the place to which directories are moved
  *
  * The store removes what stands there, unless it is moved away in the same call.
@@ -206,6 +224,8 @@ void follow_take_below(Engine *engine, List *moves)
 {
     for (Rename *rename; (rename = find_emptied(engine));)
         renames_judge(&engine->renames, rename, false);
+    for (Rename *rename; (rename = find_left_behind(engine));)
+        renames_judge(&engine->renames, rename, true);
     LIST_FOREACH (link, &engine->renames.all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
 

@@ -375,6 +375,12 @@ bool moves_lead_to(const Moves *moves, const char *path)
     return moves->by_target.count > 0 && nearest_to(moves, path);
 }
 
+/* moves_take_along() - does a row at this path just move along with a directory? */
+bool moves_take_along(const Moves *moves, const char *path)
+{
+    return moves->by_target.count > 0 && nearest_from(moves, path);
+}
+
 /* moves_committed() - rows went from one path to another: what is to come starts from there */
 void moves_committed(Moves *moves, const PathMove *paths, size_t n_paths)
 {

@@ -36,7 +36,7 @@ Where the design allows more than one, and why:
 - After a *blind* burst (the daemon was killed or stopped, the queue overflowed, watches ran out,
   the volume was away) there are no cookies. What is left is the inode with its size and mtime: a
   file that was not edited keeps its id wherever it is. Edited and moved: the id may be lost, or
-  stay at the old name if a file is there; or it may be that of a file which it was moved over.
+  stay at the old name if a file is there, and go on with that one; or it may be that of a file which it was moved over.
   Directories' own ids: the rule `blind_directories`. One of several hard links may get another
   one's id.
 - A file rewritten with its size and mtime restored is not seen in a blind burst, nor when it leaves
@@ -99,6 +99,7 @@ class Expectations(Tree):
         inode.settled = inode.content
         inode.contents = {inode.content}
         inode.over = set()
+        inode.stood = set()
         inode.unpaired = inode.hidden = inode.shared = inode.stirred = False
 
     # -- looking --
@@ -219,6 +220,8 @@ class Expectations(Tree):
 
     def _relocate(self, entry, old, new, paired):
         was, shown = entry.expect is not None, self.shown(new, entry)
+        if entry.inode():
+            entry.inode().stood.add(old)
         if was and shown:
             for key in entry.ids():
                 self.places[key] |= {old, new}
@@ -288,7 +291,9 @@ class Expectations(Tree):
         if inode is None or inode.modified:
             if self._stayed(entry, base):
                 return entry.expect
-            return entry.expect | {NEW} | base | passed | self.dead[kind][path]
+            stood = set() if inode is None else {
+                self.base[kind][old] for old in inode.stood if old in self.base[kind]}
+            return entry.expect | {NEW} | base | passed | stood | self.dead[kind][path]
         if self.volume_was_away and names.same_volume(path, names.VOLUME):
             # Its device has another number now; files of one size and time look alike.
             return entry.expect | {NEW} | base | inode.carried

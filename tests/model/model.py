@@ -205,8 +205,12 @@ class Model(Expectations):
                 and (entry.expect is not None or entry.node.carried or entry.node.fresh)
                 and not names.directory_is_shown(path) and names.is_text(path))
 
+    def _hides_any(self, mover, path, to):
+        return any(self._hides(entry, to + old[len(path):])
+                   for old, entry in self.walk(path, mover))
+
     def _may_rename(self, path, to, mover, victim):
-        if mover is not None and self._hides(mover, to):
+        if mover is not None and self._hides_any(mover, path, to):
             return False
         if mover is None or "/" not in path or path == to or names.is_below(to, path):
             return False
@@ -225,7 +229,7 @@ class Model(Expectations):
         if (a is None or b is None or a is b or "/" not in path or "/" not in to
                 or a.node is b.node or names.is_below(path, to) or names.is_below(to, path)
                 or not self.reachable(path, to) or not names.same_volume(path, to)
-                or self._hides(a, to) or self._hides(b, path)):
+                or self._hides_any(a, path, to) or self._hides_any(b, to, path)):
             return False
         paired = self._watched(names.parent(path)) and self._watched(names.parent(to))
         moves = [(entry, old, to + old[len(path):]) for old, entry in self.walk(path, a)]

@@ -29,6 +29,7 @@ class File:
         self.stirred = False      # one of several names came or went in this burst
         self.carried = set()      # ids that its names have lost in this burst
         self.former = set()       # ids that they had lost before
+        self.stood = set()        # paths it had in this burst
         self.over = set()         # ids of what it replaced without a cookie pair in this burst
 
     def stamp(self):
