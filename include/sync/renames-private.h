@@ -13,6 +13,15 @@ bool rename_place(Renames *renames, Rename *rename, Node *dir, const char *name)
 bool rename_fly(Renames *renames, Rename *rename, Node *dir, const char *name, uint32_t cookie);
 void rename_free_name(Node **dir, char **name);
 
+/* ---- what arrived before it left: sync/renames-strays.c ---- */
+
+void renames_clear_strays(Renames *renames);
+void renames_note_stray(Renames *renames, Node *dir, const char *name, const char *path,
+                        uint32_t cookie);
+void renames_forget_stray(Renames *renames, const Node *dir, const char *name);
+bool renames_take_stray(Renames *renames, uint32_t cookie, RenameStray *ret_stray);
+void rename_stray_done(RenameStray *stray);
+
 /* ---- doubts: sync/renames-doubts.c ---- */
 
 void rename_set_partner(Rename *rename, Rename *partner);

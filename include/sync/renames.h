@@ -52,6 +52,16 @@ typedef struct RenameLast {
     bool left;
 } RenameLast;
 
+/* A file that arrived, and of which nobody knew that it had left. */
+typedef struct RenameStray {
+    uint32_t cookie;
+    Node *dir; /* referenced; NULL: this one is free */
+    char *name;
+    char *path; /* of the row of that name */
+} RenameStray;
+
+#define RENAMES_STRAYS 32
+
 typedef struct Renames {
     HashTable rows;       /* Rename.by_from */
     HashTable names;      /* Rename.by_place of those that are at a name */
@@ -63,6 +73,8 @@ typedef struct Renames {
     unsigned n_stand_ins; /* so far: each has a name of its own for a path */
     uint64_t n_events;    /* of files that left, arrived and were made */
     RenameLast last;
+    RenameStray strays[RENAMES_STRAYS];
+    size_t n_strays; /* so far */
 } Renames;
 
 /* Or does it stand for a file of which no row is known? */
@@ -89,8 +101,8 @@ void renames_init(Renames *renames);
 void renames_clear(Renames *renames); /* forget everything */
 
 /* Events, in their order. path: where the row of this name is in the database. */
-Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *path,
-                     uint32_t cookie);
+void renames_left(Renames *renames, Node *dir, const char *name, const char *path, uint32_t cookie,
+                  bool written);
 bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *path,
                      uint32_t cookie);
 void renames_vanished(Renames *renames, uint32_t cookie); /* arrived at a name that is no media's */

@@ -17,7 +17,8 @@ typedef enum WatchChange {
     WATCH_CHANGE_CREATED, /* the writer may still be busy */
     WATCH_CHANGE_WRITTEN, /* closed after writing */
     WATCH_CHANGE_MOVED_IN,
-    WATCH_CHANGE_REMOVED, /* deleted or moved away */
+    WATCH_CHANGE_MOVED_OUT,
+    WATCH_CHANGE_REMOVED,
     WATCH_CHANGE_ATTRIBUTES,
 } WatchChange;
 

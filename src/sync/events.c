@@ -86,6 +86,11 @@ static bool stays_watched(const Engine *engine, const Node *node)
            !rules_ignore_directory(engine->rules, path);
 }
 
+static bool is_gone(WatchChange change)
+{
+    return change == WATCH_CHANGE_REMOVED || change == WATCH_CHANGE_MOVED_OUT;
+}
+
 /* A directory appeared, went or changed its mode. It is watched at once; its row can wait. */
 static void directory_changed(Engine *engine, Node *dir, const char *name, WatchChange change)
 {
@@ -99,7 +104,7 @@ static void directory_changed(Engine *engine, Node *dir, const char *name, Watch
         (void)engine_touch(engine, node, "", CHANGE_WAIT_SETTLE);
         return;
     }
-    engine->directories_left += change == WATCH_CHANGE_REMOVED;
+    engine->directories_left += is_gone(change);
     if (change == WATCH_CHANGE_CREATED && engine->n_excluded > 0) {
         above = node_path_new(dir);
         path = above ? path_join(above, name) : NULL;
@@ -108,10 +113,10 @@ static void directory_changed(Engine *engine, Node *dir, const char *name, Watch
     }
     if (change == WATCH_CHANGE_MOVED_IN && node && !stays_watched(engine, node))
         tree_remove(engine->tree, node);
-    if (change != WATCH_CHANGE_REMOVED)
+    if (!is_gone(change))
         scan_name(engine, dir, name);
     touched = engine_touch(engine, dir, name, CHANGE_WAIT_SETTLE);
-    if (touched && change == WATCH_CHANGE_REMOVED)
+    if (touched && is_gone(change))
         touched->live = true;
 }
 
@@ -135,7 +140,7 @@ static void tell_renames(Renames *renames, const Node *dir, const char *name, Wa
         renames_made(renames, dir, name);
     else if (what == WATCH_CHANGE_REMOVED) /* what was renamed is not there any more */
         renames_removed(renames, dir, name);
-    else if (what != WATCH_CHANGE_MOVED_IN)
+    else if (what != WATCH_CHANGE_MOVED_IN && what != WATCH_CHANGE_MOVED_OUT)
         renames_written(renames, dir, name);
 }
 
@@ -209,8 +214,8 @@ static void on_changed(WatchListener *listener, Node *dir, const char *name, Wat
     touch_photo_of_sidecar(engine, dir, name);
     /* Any other name changes nothing but the directory's mtime; and a directory of this name may
      * have been there before. */
-    if (change == WATCH_CHANGE_CREATED || change == WATCH_CHANGE_REMOVED ||
-        change == WATCH_CHANGE_MOVED_IN || name[0] == '\0')
+    if (change == WATCH_CHANGE_CREATED || change == WATCH_CHANGE_MOVED_IN || is_gone(change) ||
+        name[0] == '\0')
         (void)engine_touch(engine, dir, "", CHANGE_WAIT_SETTLE);
 }
 
@@ -228,15 +233,15 @@ static void on_file_left(WatchListener *listener, Node *dir, const char *name, u
     Engine *engine = engine_of(listener);
     CLEANUP_FREE char *path = NULL;
     const Change *change;
-    Rename *rename;
 
     if (engine->renames.count >= RENAMES_MAX)
         go_blind(engine);
-    path = is_known(engine, dir, name) ? row_path(engine, dir, name) : NULL;
-    rename = path ? renames_left(&engine->renames, dir, name, path, cookie) : NULL;
-    change = rename ? pending_find(&engine->pending, dir, name) : NULL;
-    if (change && change->written) /* what was written goes along */
-        rename->written = true;
+    if (is_known(engine, dir, name) || renames_at(&engine->renames, dir, name))
+        path = row_path(engine, dir, name);
+    if (!path)
+        return;
+    change = pending_find(&engine->pending, dir, name);
+    renames_left(&engine->renames, dir, name, path, cookie, change && change->written);
 }
 
 static void on_file_arrived(WatchListener *listener, Node *dir, const char *name, uint32_t cookie)

@@ -204,6 +204,7 @@ void renames_clear(Renames *renames)
     for (ListNode *link; (link = list_first(&renames->all));)
         renames_forget(renames, CONTAINER_OF(link, Rename, link));
     renames_forget_last(renames);
+    renames_clear_strays(renames);
     hash_done(&renames->rows);
     hash_done(&renames->names);
     hash_done(&renames->air);
@@ -275,17 +276,30 @@ bool rename_fly(Renames *renames, Rename *rename, Node *dir, const char *name, u
 
 /* ---- files that leave ---- */
 
+/* It has arrived already: that is told again. */
+static void land_stray(Renames *renames, uint32_t cookie)
+{
+    RenameStray stray;
+
+    if (!renames_take_stray(renames, cookie, &stray))
+        return;
+    if (!stray.dir->detached)
+        (void)renames_arrived(renames, stray.dir, stray.name, stray.path, cookie);
+    rename_stray_done(&stray);
+}
+
 /*
  * renames_left() - MOVED_FROM: what is at this name is on its way to another one
- *
- * Returns its entry; NULL when it has no row, or memory ran out.
+ * @path: of the row of this name
+ * @written: it has been written to, and was not read yet
  */
-Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *path,
-                     uint32_t cookie)
+void renames_left(Renames *renames, Node *dir, const char *name, const char *path, uint32_t cookie,
+                  bool written)
 {
     Rename *rename;
 
     keep_bound(renames);
+    renames_forget_stray(renames, dir, name);
     rename = renames_at(renames, dir, name);
     renames->n_events++;
     renames_note_left(renames, dir, name, cookie);
@@ -293,7 +307,10 @@ Rename *renames_left(Renames *renames, Node *dir, const char *name, const char *
         rename = rename_new(renames, path);
     if (rename && rename_is_telling(rename))
         rename_confirm(renames, rename); /* it was there to leave */
-    return rename && rename_fly(renames, rename, dir, name, cookie) ? rename : NULL;
+    if (!rename || !rename_fly(renames, rename, dir, name, cookie))
+        return;
+    rename->written |= written;
+    land_stray(renames, cookie);
 }
 
 /* ---- files that arrive ---- */
@@ -323,6 +340,9 @@ bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *
     bool written = rename && rename->written;
 
     renames->n_events++;
+    renames_forget_stray(renames, dir, name);
+    if (!rename)
+        renames_note_stray(renames, dir, name, path, cookie);
     if (rename && media_kind_of(rename->from) != media_kind_of(name)) {
         renames_forget(renames, rename); /* its row is of the other table */
         rename = NULL;
@@ -363,6 +383,7 @@ void renames_made(Renames *renames, const Node *dir, const char *name)
     Rename *rename = renames_at(renames, dir, name);
 
     renames->n_events++;
+    renames_forget_stray(renames, dir, name);
     if (rename && rename->doubtful && rename_is_telling(rename))
         renames_judge(renames, rename, false);
     else if (rename)
@@ -381,6 +402,7 @@ void renames_removed(Renames *renames, const Node *dir, const char *name)
 {
     Rename *rename = renames_at(renames, dir, name);
 
+    renames_forget_stray(renames, dir, name);
     if (rename && rename_is_telling(rename))
         rename_confirm(renames, rename); /* it was there to be removed */
     if (rename)
@@ -478,6 +500,7 @@ void renames_committed(Renames *renames, Rename *rename, const char *path)
 /* renames_rebase() - the rows of directories went from one path to another */
 void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves)
 {
+    renames_clear_strays(renames);
     LIST_FOREACH_SAFE (link, tmp, &renames->all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
         char *path;

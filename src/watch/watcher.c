@@ -91,7 +91,7 @@ static void event_moved_from(Watcher *watcher, const Event *event, Node *dir, bo
         pairing_left(&watcher->pairing, event, dir);
     else
         listener->file_left(listener, dir, event->name, event->cookie);
-    listener->changed(listener, dir, event->name, WATCH_CHANGE_REMOVED, is_directory);
+    listener->changed(listener, dir, event->name, WATCH_CHANGE_MOVED_OUT, is_directory);
 }
 
 static void event_moved_to(Watcher *watcher, const Event *event, Node *dir, bool is_directory)

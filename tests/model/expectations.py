@@ -36,8 +36,8 @@ Where the design allows more than one, and why:
 - After a *blind* burst (the daemon was killed or stopped, the queue overflowed, watches ran out,
   the volume was away) there are no cookies. What is left is the inode with its size and mtime: a
   file that was not edited keeps its id wherever it is. Edited and moved: the id may be lost, or
-  stay at the old name if a file is there, and go on with that one; or it may be that of a file which it was moved over.
-  Directories' own ids: the rule `blind_directories`. One of several hard links may get another
+  stay at the old name if a file is there, and go on with that one; or it may be that of a file
+  which it was moved over. Directories' own ids: the rule `blind_directories`. One of several hard links may get another
   one's id.
 - A file rewritten with its size and mtime restored is not seen in a blind burst, nor when it leaves
   the library and comes back within the burst.
@@ -79,13 +79,14 @@ class Expectations(Tree):
         self.moved = set()                                                 # ids, this burst
         self.dithered = set()  # ids of what was moved there and back, this burst
         self.base = {"f": {}, "d": {}}                                     # path -> id at its start
-        self.was = {}                                                      # id -> content, likewise
+        self.was = {}                                                      # id -> contents, likewise
         for path, entry in self.walk():
             entry.last_move, entry.dithered = None, False
             for key in entry.ids():
                 self.base[kind_of(entry)][path] = key
                 if entry.inode():
-                    self.was[key] = entry.inode().content
+                    inode = entry.inode()
+                    self.was[key] = {inode.content, inode.pictured} | inode.earlier
             if entry.is_directory():
                 entry.node.fresh = False
                 entry.node.carried = set()
@@ -315,8 +316,9 @@ class Expectations(Tree):
             entry.saved = False
             self.seen.add(key)
             self.was.pop(key, None)
-        for key, content in self.was.items():  # lost, whether it was to be or not
-            self.lost[content].add(key)
+        for key, contents in self.was.items():  # lost, whether it was to be or not
+            for content in contents:
+                self.lost[content].add(key)
         for _, entry in self.walk():
             inode = entry.inode()
             if inode is None or isinstance(entry.node, Link):

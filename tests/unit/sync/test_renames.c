@@ -65,7 +65,7 @@ static const char *path_of(char letter)
 
 static void leave(Fixture *f, char from)
 {
-    (void)renames_left(&f->renames, f->dir, name_of(from), path_of(from), ++f->cookie);
+    renames_left(&f->renames, f->dir, name_of(from), path_of(from), ++f->cookie, false);
 }
 
 static bool arrive(Fixture *f, char to, uint32_t cookie)
@@ -194,6 +194,51 @@ static void test_late_arrival(void **state)
     assert_rows(f, "a>(air) b>a");
     (void)arrive(f, 'c', cookie);
     assert_rows(f, "a>c b>a");
+}
+
+/* It came out of a directory whose events had to wait: b is heard of before a. */
+static void test_arrived_before_it_left(void **state)
+{
+    Fixture *f = *state;
+    uint32_t cookie;
+
+    leave(f, 'x');
+    cookie = f->cookie;
+    assert_false(arrive(f, 'b', 100)); /* from a */
+    (void)arrive(f, 'a', cookie);
+    renames_left(&f->renames, f->dir, "a.jpg", "/r/a.jpg", 100, false);
+    assert_rows(f, "x>b");
+}
+
+/* Half of an exchange with one there. */
+static void test_exchanged_before_it_left(void **state)
+{
+    Fixture *f = *state;
+    uint32_t cookie;
+
+    leave(f, 'b');
+    cookie = f->cookie;
+    (void)arrive(f, 'b', 100);
+    (void)arrive(f, 'n', cookie); /* over a file that had no row */
+    renames_left(&f->renames, f->dir, "n.jpg", "/r/n.jpg", 100, false);
+    assert_rows(f, "b>n? n>b");
+    renames_judge(&f->renames, at(f, 'n'), true);
+    assert_rows(f, "b>n n>b");
+}
+
+/* What arrived is not there any more. */
+static void test_arrived_and_gone_before_it_left(void **state)
+{
+    Fixture *f = *state;
+    uint32_t cookie;
+
+    leave(f, 'x');
+    cookie = f->cookie;
+    (void)arrive(f, 'b', 100);
+    renames_removed(&f->renames, f->dir, "b.jpg");
+    (void)arrive(f, 'a', cookie);
+    renames_left(&f->renames, f->dir, "a.jpg", "/r/a.jpg", 100, false);
+    assert_rows(f, "x>(air)");
 }
 
 static void test_exchange(void **state)
@@ -619,7 +664,7 @@ static void test_directory_moved(void **state)
     Node *sub;
 
     assert_int_equal(tree_add(&f->tree, f->dir, "d", &sub), 0);
-    (void)renames_left(&f->renames, sub, "a.jpg", "/r/d/a.jpg", 1);
+    renames_left(&f->renames, sub, "a.jpg", "/r/d/a.jpg", 1, false);
     (void)arrive(f, 'b', 1);
     renames_rebase(&f->renames, &(PathMove){"/r/d", "/r/new"}, 1);
     assert_non_null(renames_of(&f->renames, "/r/new/a.jpg"));
@@ -638,7 +683,7 @@ static void test_bounded(void **state)
     for (unsigned i = 0; i <= RENAMES_MAX; i++) {
         (void)snprintf(name, sizeof(name), "%u.jpg", i);
         (void)snprintf(path, sizeof(path), "/r/%u.jpg", i);
-        (void)renames_left(&f->renames, f->dir, name, path, i);
+        renames_left(&f->renames, f->dir, name, path, i, false);
         assert_in_range(f->renames.count, 1, RENAMES_MAX);
     }
     assert_int_equal(f->renames.count, 1);
@@ -653,7 +698,7 @@ static void test_exchange_at_the_bound(void **state)
     for (unsigned i = 1; i < RENAMES_MAX; i++) {
         (void)snprintf(name, sizeof(name), "%u.jpg", i);
         (void)snprintf(path, sizeof(path), "/r/%u.jpg", i);
-        (void)renames_left(&f->renames, f->dir, name, path, ++f->cookie);
+        renames_left(&f->renames, f->dir, name, path, ++f->cookie, false);
     }
     move(f, 'a', 'b');
     assert_int_equal(f->renames.count, RENAMES_MAX);
@@ -688,6 +733,7 @@ static void test_end_of_doubts(void **state)
 typedef struct Trips {
     uint32_t cookies[OPEN_TRIPS]; /* 0: none */
     char left[OPEN_TRIPS];
+    uint32_t late; /* arrived, and has not left yet; 0: none */
 } Trips;
 
 static bool is_listed(const Fixture *f, const Rename *wanted)
@@ -794,7 +840,7 @@ static void random_step(Fixture *f, Trips *trips, unsigned *seed)
     uint32_t *trip = &trips->cookies[which];
     Rename *rename;
 
-    switch ((unsigned)rand_r(seed) % 21) {
+    switch ((unsigned)rand_r(seed) % 22) {
     case 0:
     case 1:
         leave(f, x);
@@ -854,6 +900,15 @@ static void random_step(Fixture *f, Trips *trips, unsigned *seed)
     case 19:
         renames_end_doubts(&f->renames);
         break;
+    case 20:
+        if (!trips->late) {
+            trips->late = ++f->cookie;
+            (void)arrive(f, x, trips->late);
+            break;
+        }
+        renames_left(&f->renames, f->dir, name_of(x), path_of(x), trips->late, y < x);
+        trips->late = 0;
+        break;
     default:
         arrive_from_outside(f, x);
         break;
@@ -897,6 +952,9 @@ int main(void)
         TEST(test_moved_over_another),
         TEST(test_removed_and_made),
         TEST(test_late_arrival),
+        TEST(test_arrived_before_it_left),
+        TEST(test_exchanged_before_it_left),
+        TEST(test_arrived_and_gone_before_it_left),
         TEST(test_exchange),
         TEST(test_there_and_back),
         TEST(test_doubts),

@@ -36,9 +36,9 @@ static void test_files(void **state)
     assert_int_equal(chmod("lib/a.jpg", 0640), 0);
     assert_told(f, "attributes a.jpg; ");
     assert_int_equal(rename("lib/a.jpg", "lib/b.jpg"), 0);
-    assert_told(f, "removed a.jpg; a.jpg > b.jpg; moved-in b.jpg; ");
+    assert_told(f, "moved-out a.jpg; a.jpg > b.jpg; moved-in b.jpg; ");
     assert_int_equal(rename("lib/b.jpg", "b.jpg"), 0);
-    assert_told(f, "removed b.jpg; ");
+    assert_told(f, "moved-out b.jpg; ");
     assert_int_equal(rename("b.jpg", "lib/c.jpg"), 0);
     assert_told(f, "moved-in c.jpg; ");
     assert_int_equal(unlink("lib/c.jpg"), 0);
@@ -83,7 +83,7 @@ static void test_rename_over_a_file(void **state)
     make_file("lib/a.tmp");
     assert_told(f, "created a.jpg; written a.jpg; created a.tmp; written a.tmp; ");
     assert_int_equal(rename("lib/a.tmp", "lib/a.jpg"), 0);
-    assert_told(f, "removed a.tmp; a.tmp > a.jpg; moved-in a.jpg; ");
+    assert_told(f, "moved-out a.tmp; a.tmp > a.jpg; moved-in a.jpg; ");
 }
 
 /* The file is closed under the name that it has by then. */
@@ -95,7 +95,7 @@ static void test_renamed_while_written(void **state)
     assert_told(f, "created a.part; ");
     assert_int_equal(rename("lib/a.part", "lib/a.jpg"), 0);
     (void)close(fd);
-    assert_told(f, "removed a.part; a.part > a.jpg; moved-in a.jpg; written a.jpg; ");
+    assert_told(f, "moved-out a.part; a.part > a.jpg; moved-in a.jpg; written a.jpg; ");
 }
 
 /* ---- directories ---- */
@@ -109,7 +109,7 @@ static void test_directory_rename(void **state)
 
     assert_int_equal(rename("lib/a", "lib/d/e"), 0);
     make_file("lib/d/e/b/x.jpg");
-    assert_told(f, "removed a/; a/ > d/e/; moved-in d/e/; created d/e/b/x.jpg; "
+    assert_told(f, "moved-out a/; a/ > d/e/; moved-in d/e/; created d/e/b/x.jpg; "
                    "written d/e/b/x.jpg; ");
     assert_at(f, b, "d/e/b");
     assert_ptr_equal(a->parent, d);
@@ -121,7 +121,7 @@ static void test_directory_moved_out_and_in(void **state)
     Node *a = make(f, f->root, "a");
 
     assert_int_equal(rename("lib/a", "a"), 0);
-    assert_told(f, "removed a/; ");
+    assert_told(f, "moved-out a/; ");
     assert_at(f, a, "a"); /* until somebody has looked */
     assert_int_equal(rename("a", "lib/b"), 0);
     assert_told(f, "moved-in b/; ");
@@ -135,7 +135,7 @@ static void test_unwatched_directory_rename(void **state)
     assert_int_equal(mkdir("lib/u", 0700), 0);
     assert_told(f, "created u/; ");
     assert_int_equal(rename("lib/u", "lib/v"), 0);
-    assert_told(f, "removed u/; moved-in v/; ");
+    assert_told(f, "moved-out u/; moved-in v/; ");
 }
 
 /* A rename without MOVE_SELF, then a MOVE_SELF without a rename. */
@@ -148,7 +148,7 @@ static void test_directory_leaves_after_another_rename(void **state)
     assert_told(f, "created u/; ");
     assert_int_equal(rename("lib/u", "lib/v"), 0);
     assert_int_equal(rename("lib/a", "a"), 0);
-    assert_told(f, "removed u/; moved-in v/; removed a/; ");
+    assert_told(f, "moved-out u/; moved-in v/; moved-out a/; ");
     assert_at(f, a, "a");
 }
 
@@ -169,7 +169,7 @@ static void test_interleaved_renames(void **state)
     script_add(&script, in_a->wd, IN_MOVE_SELF, 0, "");
     script_add(&script, in_b->wd, IN_MOVE_SELF, 0, "");
     script_play(f, &script);
-    assert_told(f, "removed a/x/; removed b/x/; a/x/ > a/y/; moved-in a/y/; b/x/ > b/z/; "
+    assert_told(f, "moved-out a/x/; moved-out b/x/; a/x/ > a/y/; moved-in a/y/; b/x/ > b/z/; "
                    "moved-in b/z/; ");
     assert_at(f, in_a, "a/y");
     assert_at(f, in_b, "b/z");
@@ -194,7 +194,7 @@ static void test_exchange(void **state)
     Node *in_a = make(f, a, "x");
 
     assert_int_equal(renameat2(AT_FDCWD, "lib/a/x", AT_FDCWD, "lib/b", RENAME_EXCHANGE), 0);
-    assert_told(f, "removed a/x/; b/ > (parked)/; a/x/ > b/; moved-in b/; removed b/; "
+    assert_told(f, "moved-out a/x/; b/ > (parked)/; a/x/ > b/; moved-in b/; moved-out b/; "
                    "\n.parked-0/ > a/x/; moved-in a/x/; ");
     assert_at(f, in_a, "b");
     assert_at(f, b, "a/x");
@@ -212,7 +212,7 @@ static void test_exchange_in_pieces(void **state)
     script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 1, "a");
     script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, 1, "b");
     script_play(f, &script);
-    assert_told(f, "removed a/; ");
+    assert_told(f, "moved-out a/; ");
     assert_true(watcher_waits(f->watcher));
     script_add(&script, a->wd, IN_MOVE_SELF, 0, "");
     script_play(f, &script);
@@ -221,7 +221,7 @@ static void test_exchange_in_pieces(void **state)
     script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 2, "b");
     script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, 2, "a");
     script_play(f, &script);
-    assert_told(f, "removed b/; ");
+    assert_told(f, "moved-out b/; ");
     script_add(&script, b->wd, IN_MOVE_SELF, 0, "");
     script_play(f, &script);
     assert_told(f, "\n.parked-0/ > a/; moved-in a/; ");
@@ -300,7 +300,7 @@ static void test_name_of_an_unwatched_one(void **state)
     text_clear(&f->told);
     assert_int_equal(rename("lib/u", "lib/z"), 0);
     assert_int_equal(rename("lib/w", "lib/u"), 0);
-    assert_told(f, "removed u/; moved-in z/; removed w/; w/ > u/; moved-in u/; ");
+    assert_told(f, "moved-out u/; moved-in z/; moved-out w/; w/ > u/; moved-in u/; ");
     assert_false(watcher_waits(f->watcher));
     assert_at(f, w, "u");
 }
@@ -394,7 +394,7 @@ static void test_exchange_with_an_unwatched_one(void **state)
     text_clear(&f->told);
     assert_int_equal(renameat2(AT_FDCWD, "lib/a", AT_FDCWD, "lib/u", RENAME_EXCHANGE), 0);
     assert_int_equal(rename("lib/u", "lib/w"), 0);
-    assert_told(f, "removed a/; a/ > u/; moved-in u/; removed u/; moved-in a/; removed u/; "
+    assert_told(f, "moved-out a/; a/ > u/; moved-in u/; moved-out u/; moved-in a/; moved-out u/; "
                    "u/ > w/; moved-in w/; ");
     assert_at(f, a, "w");
     assert_false(watcher_waits(f->watcher));
@@ -410,7 +410,7 @@ static void test_half_told(void **state)
     script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 1, "a");
     script_add(&script, f->root->wd, IN_MOVED_TO | IN_ISDIR, 1, "b");
     script_play(f, &script);
-    assert_told(f, "removed a/; ");
+    assert_told(f, "moved-out a/; ");
     while (watcher_waits(f->watcher))
         assert_true(loop_run_once(f->loop, 5000) >= 0);
     assert_told(f, "moved-in b/; ");
@@ -424,7 +424,7 @@ static void test_exchange_with_a_file(void **state)
     make_file("lib/f.jpg");
     assert_told(f, "created f.jpg; written f.jpg; ");
     assert_int_equal(renameat2(AT_FDCWD, "lib/a", AT_FDCWD, "lib/f.jpg", RENAME_EXCHANGE), 0);
-    assert_told(f, "removed a/; a/ > f.jpg/; moved-in f.jpg/; removed f.jpg; f.jpg > a; "
+    assert_told(f, "moved-out a/; a/ > f.jpg/; moved-in f.jpg/; moved-out f.jpg; f.jpg > a; "
                    "moved-in a; ");
     assert_at(f, a, "f.jpg");
 }
@@ -559,7 +559,7 @@ static void test_orphans(void **state)
     make_file("lib/a/x.jpg");
     make_file("lib/y.jpg");
     assert_int_equal(rename("lib/y.jpg", "lib/a/y.jpg"), 0);
-    assert_told(f, "created a/; created y.jpg; written y.jpg; removed y.jpg; ");
+    assert_told(f, "created a/; created y.jpg; written y.jpg; moved-out y.jpg; ");
     watcher_adopt(f->watcher); /* nothing is known of it yet */
     assert_told(f, "");
     assert_int_equal(tree_add(f->tree, f->root, "a", &a), 0);
@@ -583,11 +583,11 @@ static void test_directory_moves_through_an_orphan(void **state)
     assert_told(f, "created o/; ");
     assert_int_equal(rename("lib/a", "lib/o/a"), 0);
     assert_int_equal(rename("lib/o/a", "lib/b"), 0);
-    assert_told(f, "removed a/; moved-in b/; ");
+    assert_told(f, "moved-out a/; moved-in b/; ");
     assert_int_equal(tree_add(f->tree, f->root, "o", &o), 0);
     assert_int_equal(tree_set_wd(f->tree, o, wd), 0);
     watcher_adopt(f->watcher);
-    assert_told(f, "removed o/a/; moved-in o/a/; ");
+    assert_told(f, "moved-out o/a/; moved-in o/a/; ");
     assert_at(f, a, "a"); /* to be found by the scan of b */
 }
 
@@ -717,11 +717,11 @@ static void test_out_of_memory(void **state)
     assert_int_equal(rename("lib/a", "lib/c"), 0);
     watcher_drain(f->watcher);
     no_memory = false;
-    assert_told(f, "created x.jpg; written x.jpg; removed x.jpg; x.jpg > y.jpg; moved-in y.jpg; "
-                   "removed a/; moved-in c/; ");
+    assert_told(f, "created x.jpg; written x.jpg; moved-out x.jpg; x.jpg > y.jpg; moved-in y.jpg; "
+                   "moved-out a/; moved-in c/; ");
     assert_at(f, a, "a");
     assert_int_equal(rename("lib/c", "lib/a"), 0);
-    assert_told(f, "removed c/; moved-in a/; ");
+    assert_told(f, "moved-out c/; moved-in a/; ");
 
     assert_int_equal(mkdir("lib/o", 0700), 0);
     (void)watch(f, "lib/o");
@@ -748,7 +748,7 @@ static void test_out_of_memory_in_a_rename(void **state)
     no_memory = true;
     script_play(f, &script);
     no_memory = false;
-    assert_told(f, "removed a/; moved-in c/; ");
+    assert_told(f, "moved-out a/; moved-in c/; ");
     assert_at(f, a, "a");
 
     script_add(&script, f->root->wd, IN_MOVED_FROM | IN_ISDIR, 2, "a");
@@ -758,7 +758,7 @@ static void test_out_of_memory_in_a_rename(void **state)
     no_memory = true;
     script_play(f, &script);
     no_memory = false;
-    assert_told(f, "removed a/; a/ > b/; moved-in b/; ");
+    assert_told(f, "moved-out a/; a/ > b/; moved-in b/; ");
     assert_at(f, a, "b");
     assert_true(b->detached);
     (void)node_unref(b);

@@ -58,7 +58,8 @@ static inline char *below(Fixture *f, const Node *dir, const char *name)
 static inline void on_changed(WatchListener *listener, Node *dir, const char *name,
                               WatchChange change, bool is_directory)
 {
-    static const char *const words[] = {"created", "written", "moved-in", "removed", "attributes"};
+    static const char *const words[] = {"created",   "written", "moved-in",
+                                        "moved-out", "removed", "attributes"};
     Fixture *f = fixture_of(listener);
     CLEANUP_FREE char *path = below(f, dir, name);
 
