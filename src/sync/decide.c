@@ -73,14 +73,15 @@ static bool judge(Round *round, Sighting *item)
     Renames *renames = &round->engine->renames;
     Rename *here = renames_at(renames, item->change->dir, item->change->name);
     Rename *doubter = here ? rename_doubter(here) : NULL;
-    bool is_file = item->entry.type == ENTRY_TYPE_FILE;
+    EntryType type = item->entry.type;
+    bool is_file = type == ENTRY_TYPE_FILE;
 
     if (doubter && is_file && !here->covered && row_is_at(&item->doubt_row, &item->entry))
         renames_judge(renames, doubter, false);
     else if (doubter && (!doubter->dir || doubter->covered) && !rename_doubter(doubter))
         renames_judge(renames, doubter, true);
     else if (here && here->doubtful && !here->covered && !here->revived)
-        renames_judge(renames, here, is_file);
+        renames_judge(renames, here, type != ENTRY_TYPE_ABSENT && type != ENTRY_TYPE_DIRECTORY);
     else if (item->change->tries++ < TRIES_LIMIT)
         return false;
     else
