@@ -294,6 +294,8 @@ struct Engine {
     unsigned n_joins;
     List doubts;    /* Doubt.link: directories found at a second place, being looked at */
     List contested; /* Contested.link */
+    List displaced; /* Displaced.link: directories that gave way to those which were contested */
+    unsigned n_displaced;      /* so far */
     uint64_t directories_left; /* events of directories that went from where they were */
     List origins;              /* Origin.link: directories whose rows stand at an older path */
     uint64_t n_rows_moved;     /* operations so far that moved rows from one path to another */
@@ -468,9 +470,13 @@ void scan_resume(Scan *scan);
 Node *attach_listing(Scan *scan, Listing *listing); /* NULL: nothing to compare */
 bool node_is_alias(const Node *node);
 size_t doubts_under_way(const Engine *engine); /* those of hung volumes aside */
+
+/* contest.c: names that two directories claim */
+bool contest_name(Engine *engine, Node *dir, const char *name);
+bool contest_displace(Engine *engine, Node *node);
 void contested_continue(Engine *engine);
 void contested_clear(Engine *engine);
-bool contested_under_way(const Engine *engine); /* likewise */
+bool contested_under_way(const Engine *engine); /* those of hung volumes aside */
 
 /* join.c: listings against rows */
 typedef struct JoinDirectory {

@@ -10,10 +10,6 @@
  *     not there any more  ─▶ it was moved: the node is relinked, and its rows follow
  *     still there         ─▶ an alias: it gets a node without a watch, which is polled, for the
  *                            kernel tells of its changes under the first path only
- *
- * The other way round, a directory may be found at the place of one whose watch has not ended: that
- * one is somewhere else, or is being removed. If its rows were given to the newcomer, they could
- * not follow it. So such a name is *contested* until everything else has been seen.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -185,73 +181,6 @@ static bool doubt_start(const Scan *scan, Node *known, Node *parent, const char 
     return true;
 }
 
-/* ---- names that two directories claim ---- */
-
-#define CONTESTED_MAX 1024
-
-/* False: there are too many, or memory ran out; then the newcomer has it. */
-static bool contest(Engine *engine, Node *dir, const char *name)
-{
-    size_t length = strlen(name) + 1;
-    Contested *contested;
-    size_t n = 0;
-
-    LIST_FOREACH (link, &engine->contested) {
-        contested = CONTAINER_OF(link, Contested, link);
-        if (contested->dir == dir && strcmp(contested->name, name) == 0)
-            return true;
-        n++;
-    }
-    if (n >= CONTESTED_MAX)
-        return false;
-    contested = calloc(1, sizeof(*contested) + length);
-    if (!contested)
-        return false;
-    memcpy(contested->name, name, length);
-    contested->dir = node_ref(dir);
-    list_append(&engine->contested, &contested->link);
-    return true;
-}
-
-static void contested_free(Contested *contested)
-{
-    list_remove(&contested->link);
-    (void)node_unref(contested->dir);
-    free(contested);
-}
-
-/* contested_under_way() - is there a name whose directory is not known yet? */
-bool contested_under_way(const Engine *engine)
-{
-    LIST_FOREACH (link, &engine->contested)
-        if (!node_is_hung(engine, CONTAINER_OF(link, Contested, link)->dir))
-            return true;
-    return false;
-}
-
-/* contested_continue() - when everything else has been seen: what has the name now gets the rows */
-void contested_continue(Engine *engine)
-{
-    List names;
-
-    if (!contested_under_way(engine) || !engine_scans_rest(engine))
-        return;
-    list_init(&names);
-    list_splice(&names, &engine->contested);
-    for (ListNode *link; (link = list_first(&names));) {
-        Contested *contested = CONTAINER_OF(link, Contested, link);
-
-        scan_contested(engine, contested->dir, contested->name);
-        contested_free(contested);
-    }
-}
-
-void contested_clear(Engine *engine)
-{
-    for (ListNode *link; (link = list_first(&engine->contested));)
-        contested_free(CONTAINER_OF(link, Contested, link));
-}
-
 /* ---- finding the node ---- */
 
 /* node_is_alias() - is a directory reached by a second path, under which nothing is heard of it? */
@@ -295,11 +224,12 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
         bool takes_over = scan->takes_over && listing->id == 1;
 
         if (node->wd >= 0 && node->dev == listing->dev && !takes_over &&
-            contest(engine, parent, name))
+            contest_name(engine, parent, name))
             return NULL;
         /* On the same device it is no mount point that may be empty: its row is known as before. */
         made_here = node->made_here && node->dev == listing->dev;
-        tree_remove(engine->tree, node); /* another directory took its name */
+        if (!takes_over || !contest_displace(engine, node))
+            tree_remove(engine->tree, node); /* another directory took its name */
         places_sweep(engine);
         node = NULL;
     }

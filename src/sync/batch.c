@@ -176,12 +176,18 @@ static void take_moves(Engine *engine, List *taken)
     }
 }
 
+/* Is a directory in the tree where it is not on disk? Then no move can be carried out. */
+static bool places_wait(const Engine *engine)
+{
+    return watcher_waits(engine->watcher) || !list_is_empty(&engine->displaced);
+}
+
 /* batch_moves_pending() - is there a directory whose rows are elsewhere, or may there be? Nothing
  * else is looked up or written then: its paths would not agree with the rows */
 bool batch_moves_pending(const Engine *engine)
 {
     return engine->moving || moves_are_due(&engine->moves) ||
-           !list_is_empty(&engine->renames.asked) || watcher_waits(engine->watcher);
+           !list_is_empty(&engine->renames.asked) || places_wait(engine);
 }
 
 static void take_writes(Engine *engine, List *taken)
@@ -499,7 +505,7 @@ void batch_run(Engine *engine)
     if (engine->writing || (list_is_empty(&engine->writes) && !moves_are_due(&engine->moves) &&
                             list_is_empty(&engine->renames.asked)))
         return;
-    if (is_lazy(engine) || watcher_waits(engine->watcher))
+    if (is_lazy(engine) || places_wait(engine))
         return;
     list_init(&taken);
     take_writes(engine, &taken);
