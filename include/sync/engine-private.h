@@ -130,7 +130,6 @@ typedef struct Scan {
     bool shallow;         /* only the start: a directory that was put off */
     bool names_only;      /* watch all of a root before its files are looked at */
     bool is_mount;        /* the start is a mount point */
-    bool takes_over;      /* the start's name was contested, and nobody claimed it */
     bool remounted;       /* the start was not on what is mounted there: to be looked at again, */
     bool checked;         /* which this scan does */
     int start_error;      /* positive errno: the first directory of a root cannot be listed */
@@ -141,13 +140,6 @@ typedef struct DirtyNode {
     Node *node;    /* referenced */
     bool shallow;
 } DirtyNode;
-
-/* A directory that has the name of one which is watched still, and so must be somewhere. */
-typedef struct Contested {
-    ListNode link; /* Engine.contested */
-    Node *dir;     /* referenced: that it is in */
-    char name[];
-} Contested;
 
 /* A directory that may be on another file system than its rows. */
 typedef struct UnprovenNode {
@@ -293,8 +285,8 @@ struct Engine {
     size_t n_dirty;
     unsigned n_joins;
     List doubts;    /* Doubt.link: directories found at a second place, being looked at */
-    List contested; /* Contested.link */
-    List displaced; /* Displaced.link: directories that gave way to those which were contested */
+    List displaced; /* Displaced.link: watched directories that are not where they were */
+    Timer displaced_timer;
     unsigned n_displaced;      /* so far */
     uint64_t directories_left; /* events of directories that went from where they were */
     List origins;              /* Origin.link: directories whose rows stand at an older path */
@@ -356,9 +348,8 @@ struct Engine {
 void engine_changed(Engine *engine); /* progress or the snapshot may differ */
 void engine_watch_start(Engine *engine);
 void engine_watch_stop(Engine *engine);
-bool engine_scans_idle(const Engine *engine); /* those of hung volumes aside */
-bool engine_scans_rest(const Engine *engine); /* the same, names that are contested aside too */
-bool engine_walks_idle(const Engine *engine); /* and origins aside */
+bool engine_scans_idle(const Engine *engine);         /* those of hung volumes aside */
+bool engine_walks_idle(const Engine *engine);         /* the same, origins aside */
 void engine_node_missing(Engine *engine, Node *node); /* another directory, or none, is there now */
 Node *node_find(Engine *engine, const char *path);    /* the directory at a path; NULL */
 /* Makes a name pending, or its directory dirty when too much is pending already (then NULL). */
@@ -458,7 +449,6 @@ void collect_reconfigure(Engine *engine);
 void scan_root(Root *root, bool idle);
 void scan_name(Engine *engine, Node *dir, const char *name);         /* a directory that appeared */
 void scan_node(Engine *engine, Node *node, bool shallow, bool idle); /* a dirty subtree */
-void scan_contested(Engine *engine, Node *dir, const char *name);
 void dirty_add(Engine *engine, Node *node, bool shallow);
 void scans_continue(Engine *engine);
 void scan_give_up(Root *root); /* when its volume does not answer */
@@ -471,12 +461,13 @@ Node *attach_listing(Scan *scan, Listing *listing); /* NULL: nothing to compare 
 bool node_is_alias(const Node *node);
 size_t doubts_under_way(const Engine *engine); /* those of hung volumes aside */
 
-/* contest.c: names that two directories claim */
-bool contest_name(Engine *engine, Node *dir, const char *name);
-bool contest_displace(Engine *engine, Node *node);
-void contested_continue(Engine *engine);
-void contested_clear(Engine *engine);
-bool contested_under_way(const Engine *engine); /* those of hung volumes aside */
+/* displaced.c: directories whose name another one has */
+bool displaced_add(Engine *engine, Node *node);
+bool displaced_lost(Engine *engine, const Node *node);
+bool displaced_under_way(const Engine *engine);
+void displaced_continue(Engine *engine);
+void displaced_clear(Engine *engine);
+void displaced_fired(Timer *timer);
 
 /* join.c: listings against rows */
 typedef struct JoinDirectory {

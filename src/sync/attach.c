@@ -221,14 +221,11 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
     }
     if (node && listing->ino != 0 && node->ino != 0 &&
         (node->ino != listing->ino || node->dev != listing->dev)) {
-        bool takes_over = scan->takes_over && listing->id == 1;
+        bool watched = node->wd >= 0 && node->dev == listing->dev;
 
-        if (node->wd >= 0 && node->dev == listing->dev && !takes_over &&
-            contest_name(engine, parent, name))
-            return NULL;
         /* On the same device it is no mount point that may be empty: its row is known as before. */
         made_here = node->made_here && node->dev == listing->dev;
-        if (!takes_over || !contest_displace(engine, node))
+        if (!watched || !displaced_add(engine, node))
             tree_remove(engine->tree, node); /* another directory took its name */
         places_sweep(engine);
         node = NULL;

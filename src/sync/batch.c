@@ -179,7 +179,7 @@ static void take_moves(Engine *engine, List *taken)
 /* Is a directory in the tree where it is not on disk? Then no move can be carried out. */
 static bool places_wait(const Engine *engine)
 {
-    return watcher_waits(engine->watcher) || !list_is_empty(&engine->displaced);
+    return watcher_waits(engine->watcher) || displaced_under_way(engine);
 }
 
 /* batch_moves_pending() - is there a directory whose rows are elsewhere, or may there be? Nothing

@@ -63,13 +63,8 @@ void engine_problem_clear_one(Engine *engine, const char *path)
 
 /* ---- the rounds ---- */
 
-/* engine_scans_rest() - is nothing being looked at? What hangs is not waited for. */
-bool engine_scans_rest(const Engine *engine)
-{
-    return origins_under_way(engine) == 0 && engine_walks_idle(engine);
-}
-
-/* engine_walks_idle() - the same, but for directories that rows are to follow */
+/* engine_walks_idle() - is nothing being looked at? What hangs is not waited for. Directories that
+ * rows are to follow are not counted */
 bool engine_walks_idle(const Engine *engine)
 {
     if (engine->n_joins > 0 || scans_under_way(engine) > 0 || doubts_under_way(engine) > 0)
@@ -85,7 +80,8 @@ bool engine_walks_idle(const Engine *engine)
 /* engine_scans_idle() - has everything been looked at that was to be? */
 bool engine_scans_idle(const Engine *engine)
 {
-    return engine_scans_rest(engine) && !contested_under_way(engine);
+    return origins_under_way(engine) == 0 && engine_walks_idle(engine) &&
+           !displaced_under_way(engine);
 }
 
 void engine_changed(Engine *engine)
@@ -287,7 +283,6 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->scans);
     list_init(&engine->dirty);
     list_init(&engine->doubts);
-    list_init(&engine->contested);
     list_init(&engine->displaced);
     list_init(&engine->origins);
     list_init(&engine->unproven);
@@ -296,6 +291,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->calls);
     timer_init(&engine->retry_timer, engine->timers, tasks_retry);
     timer_init(&engine->due_timer, engine->timers, due_fired);
+    timer_init(&engine->displaced_timer, engine->timers, displaced_fired);
     timer_init(&engine->reconcile_timer, engine->timers, reconcile_fired);
     roots_init(engine);
     poll_init(engine);

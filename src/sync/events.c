@@ -277,11 +277,19 @@ static void on_directory_moving(WatchListener *listener, Node *node, Node *to UN
         engine_directory_moving(engine, node);
 }
 
+static void on_unplaced(WatchListener *listener, Node *node)
+{
+    Engine *engine = engine_of(listener);
+
+    if (!engine->running || !displaced_add(engine, node))
+        tree_remove(engine->tree, node);
+}
+
 static void on_lost(WatchListener *listener, Node *node)
 {
     Engine *engine = engine_of(listener);
 
-    if (engine->running)
+    if (engine->running && !displaced_lost(engine, node))
         engine_node_missing(engine, node);
 }
 
@@ -323,6 +331,6 @@ void engine_node_missing(Engine *engine, Node *node)
 /* events_listener() - what the engine gives to its watcher */
 WatchListener events_listener(void)
 {
-    return (WatchListener){on_changed,          on_file_left, on_file_arrived,
-                           on_directory_moving, on_lost,      on_overflow};
+    return (WatchListener){on_changed,  on_file_left, on_file_arrived, on_directory_moving,
+                           on_unplaced, on_lost,      on_overflow};
 }

@@ -455,15 +455,6 @@ void scan_name(Engine *engine, Node *dir, const char *name)
         (void)scan_at(engine, dir, name, false, false);
 }
 
-/* scan_contested() - the directory of this name takes over the rows of the one that had it */
-void scan_contested(Engine *engine, Node *dir, const char *name)
-{
-    Scan *scan = engine->running ? scan_at(engine, dir, name, false, false) : NULL;
-
-    if (scan)
-        scan->takes_over = true;
-}
-
 /*
  * scan_node() - look again at a directory in the tree
  * @shallow: at nothing below it
@@ -521,7 +512,7 @@ void scans_continue(Engine *engine)
         scan_node(engine, node, shallow, false);
         (void)node_unref(node);
     }
-    contested_continue(engine);
+    displaced_continue(engine);
 }
 
 /*
@@ -553,5 +544,5 @@ void scans_abort(Engine *engine)
     }
     for (ListNode *link; (link = list_first(&engine->dirty));)
         dirty_free(engine, CONTAINER_OF(link, DirtyNode, link));
-    contested_clear(engine);
+    displaced_clear(engine);
 }

@@ -211,6 +211,14 @@ static void drop_parked(Pairing *pairing, Parked *parked)
     unpark(pairing, parked);
 }
 
+/* Nobody tells where it is. As long as it is watched it may be found. */
+static void give_up_parked(Pairing *pairing, Parked *parked)
+{
+    if (is_parked(pairing, parked) && parked->node->wd >= 0)
+        pairing->listener->unplaced(pairing->listener, parked->node);
+    drop_parked(pairing, parked);
+}
+
 static Parked *free_place(Pairing *pairing)
 {
     for (size_t i = 0; i < PAIRING_PARKED; i++)
@@ -345,7 +353,7 @@ void pairing_passed(Pairing *pairing, const Event *event, const Node *dir)
         Parked *parked = &pairing->parked[i];
 
         if (is_parked(pairing, parked) && parked->node->parent == dir && !is_its_own(parked, event))
-            drop_parked(pairing, parked);
+            give_up_parked(pairing, parked);
     }
 }
 
@@ -379,7 +387,7 @@ uint64_t pairing_flush(Pairing *pairing)
         if (!is_parked(pairing, parked)) {
             unpark(pairing, parked);
         } else if (parked->until <= now || parked->node->wd < 0) {
-            drop_parked(pairing, parked);
+            give_up_parked(pairing, parked);
         } else {
             next = parked->until < next ? parked->until : next;
         }

@@ -97,6 +97,15 @@ static inline void on_directory_moving(WatchListener *listener, Node *node, Node
     text_printf(&f->told, "%s/ > %s/; ", old, to_name[0] == '\n' ? "(parked)" : new);
 }
 
+static inline void on_unplaced(WatchListener *listener, Node *node)
+{
+    Fixture *f = fixture_of(listener);
+
+    text_printf(&f->told, "unplaced %s; ", node->wd >= 0 ? "watched" : "unwatched");
+    f->n_told++;
+    tree_remove(f->tree, node);
+}
+
 static inline void on_lost(WatchListener *listener, Node *node)
 {
     Fixture *f = fixture_of(listener);
@@ -228,6 +237,7 @@ static inline int setup(void **state)
                                   .file_left = on_file_left,
                                   .file_arrived = on_file_arrived,
                                   .directory_moving = on_directory_moving,
+                                  .unplaced = on_unplaced,
                                   .lost = on_lost,
                                   .overflow = on_overflow};
     assert_int_equal(loop_create(&f->loop), 0);

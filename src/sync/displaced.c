@@ -1,0 +1,111 @@
+/*
+ * Directories whose name another one has
+ *
+ * A directory may be found at the place of one that is watched still: that one is somewhere else,
+ * and its events were lost, or are still to come, or came from a place that is not watched. If its
+ * rows were given to the newcomer, they could not follow it. So it is kept in the tree under a name
+ * that no file has, with a move of its rows recorded (sync/moves.c), until a scan finds its inode:
+ * often inside of the newcomer. When everything has been looked at and it was not found, it is not
+ * in the library any more. Nothing can be written meanwhile, so this does not go on for long.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/engine-private.h"
+#include "util/clock.h"
+
+#define WAIT (2 * CLOCK_US_PER_SEC)
+
+typedef struct Displaced {
+    ListNode link; /* Engine.displaced */
+    Node *node;    /* referenced */
+    uint64_t until;
+    char name[40]; /* as long as it has not been found */
+} Displaced;
+
+/* displaced_add() - this directory is not at its place. False: no memory */
+bool displaced_add(Engine *engine, Node *node)
+{
+    Displaced *displaced = calloc(1, sizeof(*displaced));
+
+    if (!displaced)
+        return false;
+    (void)snprintf(displaced->name, sizeof(displaced->name), "\n.displaced-%u",
+                   ++engine->n_displaced);
+    engine_directory_moving(engine, node);
+    if (tree_move(engine->tree, node, node->parent, displaced->name) != 0) {
+        free(displaced);
+        return false;
+    }
+    displaced->node = node_ref(node);
+    displaced->until = clock_now() + WAIT;
+    list_append(&engine->displaced, &displaced->link);
+    (void)timer_arm_at(&engine->displaced_timer, displaced->until);
+    return true;
+}
+
+static bool is_displaced(const Displaced *displaced)
+{
+    const Node *node = displaced->node;
+
+    return !node->detached && strcmp(node_name(node), displaced->name) == 0;
+}
+
+static void end(Engine *engine, Displaced *displaced)
+{
+    list_remove(&displaced->link);
+    if (is_displaced(displaced))
+        tree_remove(engine->tree, displaced->node);
+    (void)node_unref(displaced->node);
+    free(displaced);
+}
+
+/* displaced_lost() - its watch has ended: it is removed. True: it was displaced, and is gone */
+bool displaced_lost(Engine *engine, const Node *node)
+{
+    LIST_FOREACH (link, &engine->displaced) {
+        Displaced *displaced = CONTAINER_OF(link, Displaced, link);
+
+        if (displaced->node != node || !is_displaced(displaced))
+            continue;
+        end(engine, displaced);
+        places_sweep(engine);
+        return true;
+    }
+    return false;
+}
+
+/* displaced_under_way() - is one looked for? */
+bool displaced_under_way(const Engine *engine)
+{
+    return !list_is_empty(&engine->displaced);
+}
+
+/* displaced_continue() - what has been found, and what cannot be */
+void displaced_continue(Engine *engine)
+{
+    bool ended = displaced_under_way(engine) && engine_walks_idle(engine);
+    uint64_t now = displaced_under_way(engine) ? clock_now() : 0;
+
+    LIST_FOREACH_SAFE (link, tmp, &engine->displaced) {
+        Displaced *displaced = CONTAINER_OF(link, Displaced, link);
+
+        if (ended || displaced->until <= now || !is_displaced(displaced))
+            end(engine, displaced);
+    }
+    if (now > 0)
+        places_sweep(engine);
+}
+
+void displaced_clear(Engine *engine)
+{
+    timer_disarm(&engine->displaced_timer);
+    for (ListNode *link; (link = list_first(&engine->displaced));)
+        end(engine, CONTAINER_OF(link, Displaced, link));
+}
+
+/* displaced_fired() - the end of the round does it: displaced_continue() */
+void displaced_fired(Timer *timer UNUSED)
+{
+}
