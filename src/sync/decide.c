@@ -61,6 +61,17 @@ static void hold_replaced(Round *round, Sighting *item)
     item->change = NULL;
 }
 
+/* Is the file of the doubter's row at its partner's name, so that it was there and back? Inodes are
+ * used again: where a look at its own name is to tell, too, it must be the same in all. */
+static bool came_back(const Sighting *item, const Rename *doubter)
+{
+    const StoreRow *row = &item->doubt_row;
+    bool tells = doubter->dir && !doubter->covered && !doubter->revived;
+
+    return row_is_at(row, &item->entry) &&
+           (!tells || file_stamp_same_content(&row->stamp, &item->entry.stamp));
+}
+
 /*
  * Was it exchanged, or was it there and back again? (sync/renames.c)
  *
@@ -74,9 +85,8 @@ static bool judge(Round *round, Sighting *item)
     Rename *here = renames_at(renames, item->change->dir, item->change->name);
     Rename *doubter = here ? rename_doubter(here) : NULL;
     EntryType type = item->entry.type;
-    bool is_file = type == ENTRY_TYPE_FILE;
 
-    if (doubter && is_file && !here->covered && row_is_at(&item->doubt_row, &item->entry))
+    if (doubter && !here->covered && came_back(item, doubter))
         renames_judge(renames, doubter, false);
     else if (doubter && (!doubter->dir || doubter->covered) && !rename_doubter(doubter))
         renames_judge(renames, doubter, true);
