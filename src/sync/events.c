@@ -176,10 +176,32 @@ static void lose_row(Engine *engine, const Node *dir, const char *name)
         renames_lost(&engine->renames, path);
 }
 
+/* What was renamed to this name is losing it. If it was written to, and another name of it (a hard
+ * link) has come to where its row is, that one is to be read. */
+static void pass_on_written(Engine *engine, const Node *dir, const char *name)
+{
+    const Rename *rename = renames_at(&engine->renames, dir, name);
+    const Change *change = rename ? pending_find(&engine->pending, dir, name) : NULL;
+    CLEANUP_FREE char *above = NULL;
+    Change *home = NULL;
+    Node *node;
+
+    if (!rename || !rename_has_row(rename) || !(rename->written || (change && change->written)))
+        return;
+    above = path_parent(rename->from);
+    node = above ? node_find(engine, above) : NULL;
+    if (node)
+        home = engine_touch(engine, node, path_name(rename->from), CHANGE_WAIT_SETTLE);
+    if (home)
+        home->written = true;
+}
+
 static void file_changed(Engine *engine, Node *dir, const char *name, WatchChange what)
 {
     Change *change = pending_find(&engine->pending, dir, name);
 
+    if (what == WATCH_CHANGE_REMOVED)
+        pass_on_written(engine, dir, name);
     tell_renames(&engine->renames, dir, name, what);
     if (what == WATCH_CHANGE_CREATED && change && !change->live && is_known(engine, dir, name))
         lose_row(engine, dir, name);
@@ -254,6 +276,7 @@ static void on_file_arrived(WatchListener *listener, Node *dir, const char *name
         renames_vanished(&engine->renames, cookie);
         return;
     }
+    pass_on_written(engine, dir, name);
     if (!renames_arrived(&engine->renames, dir, name, path, cookie))
         return;
     change = engine_touch(engine, dir, name, CHANGE_WAIT_SETTLE);
