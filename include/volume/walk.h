@@ -63,6 +63,7 @@ typedef struct Walk {
     /* private */
     WalkFrame *frames;
     size_t n_frames, frames_capacity;
+    char *entries; /* what getdents64(2) has read */
     uint64_t next_id;
     Text at;   /* path of the directory in hand */
     Text real; /* the same without symbolic links, while a mount point is looked for */

@@ -19,7 +19,6 @@
  */
 #include "volume/walk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -35,6 +34,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/error.h"
+#include "volume/list.h"
 
 #define SLICE_US          (10 * CLOCK_US_PER_MS)
 #define SLICE_DIRECTORIES 256
@@ -42,133 +42,14 @@
 
 /* An open directory whose children are still to be walked. */
 struct WalkFrame {
-    DIR *dir;
+    int fd;
     char **children; /* those to descend into, last first */
     size_t n_children;
     uint64_t id;
     uint64_t dev, ino;
+    uint64_t volume; /* directory_volume() of this device */
     size_t path_length;
 };
-
-static void names_free(char **names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(names[i]);
-    free(names);
-}
-
-/* listing_free() - free a listing; returns NULL */
-Listing *listing_free(Listing *listing)
-{
-    if (!listing)
-        return NULL;
-    for (size_t i = 0; i < listing->n_files; i++)
-        free(listing->files[i].name);
-    free(listing->files);
-    names_free(listing->children, listing->n_children);
-    names_free(listing->bad_names, listing->n_bad);
-    free(listing->real_path);
-    free(listing->name);
-    free(listing);
-    return NULL;
-}
-
-static int names_add(char ***names, size_t *n, size_t *capacity, const char *name)
-{
-    int r = array_reserve(names, capacity, *n + 1, sizeof(char *));
-
-    if (r < 0)
-        return r;
-    (*names)[*n] = strdup(name);
-    if (!(*names)[*n])
-        return -ENOMEM;
-    (*n)++;
-    return 0;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int compare_files(const void *a, const void *b)
-{
-    return strcmp(((const ListedFile *)a)->name, ((const ListedFile *)b)->name);
-}
-
-static int add_file(Listing *listing, const char *name, MediaKind kind, const Entry *entry)
-{
-    int r = ARRAY_RESERVE(listing->files, listing->files_capacity, listing->n_files + 1);
-    ListedFile *file;
-
-    if (r < 0)
-        return r;
-    file = &listing->files[listing->n_files];
-    *file = (ListedFile){.name = strdup(name), .stamp = entry->stamp, .kind = kind};
-    if (!file->name)
-        return -ENOMEM;
-    file->unreadable = entry->type != ENTRY_TYPE_FILE;
-    listing->n_files++;
-    return 0;
-}
-
-/* Only names that can matter are looked at closer: one lstat(2) for a photo, none for the rest. */
-static int list_entry(Walk *walk, Listing *listing, int fd, const struct dirent *d)
-{
-    bool maybe_directory = d->d_type == DT_DIR || d->d_type == DT_UNKNOWN;
-    MediaKind kind;
-    Entry entry;
-
-    if (walk->names_only && !maybe_directory)
-        return 0;
-    if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-        return 0;
-    kind = walk->names_only ? MEDIA_KIND_NONE : media_kind_of(d->d_name);
-    if (d->d_type == DT_DIR)
-        entry = (Entry){.type = ENTRY_TYPE_DIRECTORY};
-    else if (maybe_directory || kind != MEDIA_KIND_NONE)
-        directory_probe(fd, d->d_name, &entry);
-    else
-        return 0;
-
-    if (entry.type != ENTRY_TYPE_DIRECTORY &&
-        (kind == MEDIA_KIND_NONE || rules_ignore_file(walk->rules, d->d_name)))
-        return 0;
-    if (!path_is_utf8(d->d_name))
-        return names_add(&listing->bad_names, &listing->n_bad, &listing->bad_capacity, d->d_name);
-    if (entry.type == ENTRY_TYPE_DIRECTORY)
-        return names_add(&listing->children, &listing->n_children, &listing->children_capacity,
-                         d->d_name);
-    /* What cannot be looked at is still there: it must not pass for deleted. */
-    if (entry.type == ENTRY_TYPE_FILE || entry.type == ENTRY_TYPE_ERROR ||
-        entry.type == ENTRY_TYPE_DANGLING)
-        return add_file(listing, d->d_name, kind, &entry);
-    return 0;
-}
-
-static void list_directory(Walk *walk, Listing *listing, DIR *dir)
-{
-    for (;;) {
-        struct dirent *d;
-        int r;
-
-        errno = 0;
-        d = readdir(dir);
-        if (!d) {
-            listing->error = errno;
-            break;
-        }
-        r = list_entry(walk, listing, dirfd(dir), d);
-        if (r < 0) {
-            listing->error = -r;
-            break;
-        }
-    }
-    if (listing->n_files > 1)
-        qsort(listing->files, listing->n_files, sizeof(*listing->files), compare_files);
-    if (listing->n_children > 1)
-        qsort(listing->children, listing->n_children, sizeof(char *), compare_names);
-}
 
 static void watch_directory(Walk *walk, Listing *listing, int fd)
 {
@@ -203,7 +84,8 @@ static bool is_loop(const Walk *walk, const struct stat *st)
 }
 
 /* The children to descend into, in reverse, since they are taken from the end. */
-static int push_frame(Walk *walk, Listing *listing, DIR *dir)
+/* Takes over fd if it succeeds. */
+static int push_frame(Walk *walk, const Listing *listing, int fd)
 {
     WalkFrame *frame;
     int r = ARRAY_RESERVE(walk->frames, walk->frames_capacity, walk->n_frames + 1);
@@ -211,10 +93,11 @@ static int push_frame(Walk *walk, Listing *listing, DIR *dir)
     if (r < 0)
         return r;
     frame = &walk->frames[walk->n_frames];
-    *frame = (WalkFrame){.dir = dir,
+    *frame = (WalkFrame){.fd = fd,
                          .id = listing->id,
                          .dev = listing->dev,
                          .ino = listing->ino,
+                         .volume = listing->volume ^ walk->part,
                          .path_length = walk->at.length};
     if (listing->n_children > 0)
         frame->children = calloc(listing->n_children, sizeof(char *));
@@ -235,21 +118,20 @@ static void pop_frame(Walk *walk)
 {
     WalkFrame *frame = &walk->frames[--walk->n_frames];
 
-    (void)closedir(frame->dir);
+    (void)close(frame->fd);
     names_free(frame->children, frame->n_children);
 }
 
-static Listing *listing_new(Walk *walk, const char *name, uint64_t parent)
+/* Takes over name. */
+static Listing *listing_new(Walk *walk, char *name, uint64_t parent)
 {
-    Listing *listing = calloc(1, sizeof(*listing));
+    Listing *listing = name ? calloc(1, sizeof(*listing)) : NULL;
 
-    if (!listing)
-        return NULL;
-    listing->name = strdup(name);
-    if (!listing->name) {
-        free(listing);
+    if (!listing) {
+        free(name);
         return NULL;
     }
+    listing->name = name;
     listing->id = ++walk->next_id;
     listing->parent = parent;
     listing->wd = -1;
@@ -290,59 +172,63 @@ static void find_real_start(Walk *walk, Listing *listing, int fd)
     walk->has_mounts = mount_table_has_below(walk->mounts, walk->real_start);
 }
 
-/* Watches and lists an open directory and leaves it open for its children. Takes over fd. */
-static void visit(Walk *walk, int fd, const char *name, uint64_t parent, uint64_t parent_dev)
+/* What file system it is on; one device is one of them, which is asked once. */
+static uint64_t find_volume(int fd, const struct stat *st, const WalkFrame *above, bool *ret_pseudo)
+{
+    *ret_pseudo = false;
+    if (above && above->dev == st->st_dev && above->volume != 0)
+        return above->volume;
+    return directory_volume(fd, ret_pseudo);
+}
+
+/* Watches and lists an open directory and leaves it open for its children. Takes over fd and name.
+ * above: valid until the directory is pushed; NULL: it is the start. */
+static void visit(Walk *walk, int fd, char *name, const WalkFrame *above)
 {
     CLEANUP_CLOSE int own_fd = fd;
+    CLEANUP_FREE char *own_name = name;
+    uint64_t volume;
     Listing *listing;
     struct stat st;
     bool pseudo;
-    DIR *dir;
 
     if (fstat(fd, &st) < 0)
         return;
-    if (is_own(walk, &st) || is_loop(walk, &st)) {
-        walk->pseudo |= parent == 0;
+    volume = find_volume(fd, &st, above, &pseudo);
+    if (is_own(walk, &st) || is_loop(walk, &st) ||
+        (pseudo && (!above || above->dev != st.st_dev))) {
+        walk->pseudo |= !above;
         return;
     }
-    listing = listing_new(walk, name, parent);
+    listing = listing_new(walk, STEAL_PTR(own_name), above ? above->id : 0);
     if (!listing)
         return;
     listing->dev = st.st_dev;
     listing->ino = st.st_ino;
-    listing->volume = directory_volume(fd, &pseudo);
-    if (pseudo && st.st_dev != parent_dev) {
-        walk->pseudo |= parent == 0;
-        (void)listing_free(listing);
-        return;
-    }
     listing->names_only = walk->names_only;
     listing->born = walk->names_only ? 0 : directory_born(fd);
-    if (parent == 0)
+    if (!above)
         find_real_start(walk, listing, fd);
-    listing->volume ^= walk->part;
+    listing->volume = volume ^ walk->part;
     watch_directory(walk, listing, fd);
-    dir = fdopendir(fd);
-    if (!dir) {
-        listing->error = errno;
-        list_append(&walk->listings, &listing->link);
-        return;
-    }
-    (void)STEAL_FD(own_fd);
-    list_directory(walk, listing, dir);
-    listing->mtime = fstat(dirfd(dir), &st) == 0 ? directory_mtime(&st) : 0;
+    list_directory(walk, listing, fd);
+    if (!walk->names_only)
+        listing->mtime = fstat(fd, &st) == 0 ? directory_mtime(&st) : 0;
     list_append(&walk->listings, &listing->link);
-    if (push_frame(walk, listing, dir) < 0)
-        (void)closedir(dir);
+    if (push_frame(walk, listing, fd) == 0)
+        (void)STEAL_FD(own_fd);
 }
 
-static void visit_failed(Walk *walk, const char *name, uint64_t parent, int error)
+/* Takes over name. */
+static void visit_failed(Walk *walk, char *name, uint64_t parent, int error)
 {
     Listing *listing;
 
     /* Gone again, or replaced by something else: its event has told or will tell. */
-    if (error == ENOENT || error == ENOTDIR || error == ELOOP)
+    if (error == ENOENT || error == ENOTDIR || error == ELOOP) {
+        free(name);
         return;
+    }
     listing = listing_new(walk, name, parent);
     if (!listing)
         return;
@@ -374,7 +260,7 @@ static void walk_start(Walk *walk)
         walk->start_error = -fd;
         return;
     }
-    visit(walk, fd, "", 0, 0);
+    visit(walk, fd, strdup(""), NULL);
 }
 
 /* What is mounted at the directory in hand; NULL when nothing is. */
@@ -392,7 +278,8 @@ static const Mount *mount_here(Walk *walk)
     return walk->real.failed ? NULL : mount_table_at(walk->mounts, walk->real.data);
 }
 
-static void name_mount(Walk *walk, const char *name, uint64_t parent)
+/* Takes over name. */
+static void name_mount(Walk *walk, char *name, uint64_t parent)
 {
     Listing *listing = listing_new(walk, name, parent);
 
@@ -405,8 +292,6 @@ static void name_mount(Walk *walk, const char *name, uint64_t parent)
 static void walk_child(Walk *walk, WalkFrame *frame)
 {
     CLEANUP_FREE char *name = frame->children[--frame->n_children];
-    uint64_t id = frame->id;
-    uint64_t dev = frame->dev;
     const Mount *mount;
     int fd;
 
@@ -418,15 +303,14 @@ static void walk_child(Walk *walk, WalkFrame *frame)
     mount = mount_here(walk);
     if (mount) {
         if (mount->kind != MOUNT_KIND_PSEUDO)
-            name_mount(walk, name, id);
+            name_mount(walk, STEAL_PTR(name), frame->id);
         return;
     }
-    fd = openat(dirfd(frame->dir), name,
-                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    fd = openat(frame->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        visit_failed(walk, name, id, errno);
+        visit_failed(walk, STEAL_PTR(name), frame->id, errno);
     else
-        visit(walk, fd, name, id, dev); /* may move the frames */
+        visit(walk, fd, STEAL_PTR(name), frame);
 }
 
 static void walk_close(Walk *walk)
@@ -519,6 +403,7 @@ void walk_done(Walk *walk)
     for (ListNode *link; (link = list_take(&walk->listings));)
         (void)listing_free(CONTAINER_OF(link, Listing, link));
     free(walk->frames);
+    free(walk->entries);
     free(walk->own);
     free(walk->path);
     free(walk->real_start);
