@@ -123,16 +123,17 @@ typedef struct Scan {
     Node **nodes; /* by Listing.id; referenced; NULL where there is none */
     size_t n_nodes, nodes_capacity;
     uint64_t begun;       /* µs */
-    uint64_t moves_begun; /* Tree.n_moves when the present slice was asked for */
+    uint64_t moves_begun; /* Tree.n_moves when the slice in hand was asked for */
     uint64_t left_begun;  /* Engine.directories_left, then */
-    unsigned n_joins;     /* slices under comparison */
-    bool waiting;         /* for its turn: too many joins, or a verdict on its root */
-    bool shallow;         /* only the start: a directory that was put off */
-    bool names_only;      /* watch all of a root before its files are looked at */
-    bool is_mount;        /* the start is a mount point */
-    bool remounted;       /* the start was not on what is mounted there: to be looked at again, */
-    bool checked;         /* which this scan does */
-    int start_error;      /* positive errno: the first directory of a root cannot be listed */
+    uint64_t next_moves_begun, next_left_begun; /* likewise, of the slice that is at work */
+    unsigned n_joins;                           /* slices under comparison */
+    bool waiting;    /* for its turn: too many joins, or a verdict on its root */
+    bool shallow;    /* only the start: a directory that was put off */
+    bool names_only; /* watch all of a root before its files are looked at */
+    bool is_mount;   /* the start is a mount point */
+    bool remounted;  /* the start was not on what is mounted there: to be looked at again, */
+    bool checked;    /* which this scan does */
+    int start_error; /* positive errno: the first directory of a root cannot be listed */
 } Scan;
 
 typedef struct DirtyNode {

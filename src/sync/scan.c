@@ -70,13 +70,13 @@ static void tell_bad_names(Engine *engine, const char *path, const Listing *list
     }
 }
 
-static void take_listings(Scan *scan)
+static void take_listings(Scan *scan, List *listings)
 {
     JoinDirectory *directories = NULL;
     size_t count = 0;
     size_t capacity = 0;
 
-    for (ListNode *link; (link = list_take(&scan->walk.listings));) {
+    for (ListNode *link; (link = list_take(listings));) {
         Listing *listing = CONTAINER_OF(link, Listing, link);
         Node *node = attach_listing(scan, listing);
         char *path = node ? node_path_new(node) : NULL;
@@ -154,16 +154,20 @@ static void scan_end(Scan *scan)
 static void scan_submit(Scan *scan)
 {
     scan->waiting = false;
-    scan->moves_begun = scan->engine->tree->n_moves;
-    scan->left_begun = scan->engine->directories_left;
+    scan->next_moves_begun = scan->engine->tree->n_moves;
+    scan->next_left_begun = scan->engine->directories_left;
     volume_submit(scan->engine, scan->volume, &scan->walk.job);
+}
+
+/* May the next slice begin? more: comparisons that are about to be asked for. */
+static bool has_room(const Scan *scan, unsigned more)
+{
+    return scan->walk.names_only || scan->engine->n_joins + more < ENGINE_JOINS_MAX;
 }
 
 /* scan_resume() - go on with a scan that waited, or end it */
 void scan_resume(Scan *scan)
 {
-    bool full = scan->engine->n_joins >= ENGINE_JOINS_MAX && !scan->walk.names_only;
-
     if (!scan->waiting)
         return;
     if (scan->walk.finished) {
@@ -171,7 +175,7 @@ void scan_resume(Scan *scan)
             scan_end(scan);
         return;
     }
-    if (!scan->walk.abort && (scan->walk.start_only || full))
+    if (!scan->walk.abort && (scan->walk.start_only || !has_room(scan, 0)))
         return;
     scan_submit(scan);
 }
@@ -275,6 +279,19 @@ static void discard_listings(Scan *scan)
     }
 }
 
+/* What a slice has found comes into the tree while the next one is at work. */
+static void take_slice(Scan *scan, bool first)
+{
+    List listings;
+
+    list_init(&listings);
+    list_splice(&listings, &scan->walk.listings);
+    if (!first && !scan->walk.finished && !scan->walk.start_only && !scan->shallow &&
+        has_room(scan, 1))
+        scan_submit(scan);
+    take_listings(scan, &listings);
+}
+
 static void sliced(WorkerJob *job)
 {
     Scan *scan = CONTAINER_OF(CONTAINER_OF(job, Walk, job), Scan, walk);
@@ -282,6 +299,8 @@ static void sliced(WorkerJob *job)
 
     volume_answered(scan->engine, scan->volume);
     scan->waiting = true;
+    scan->moves_begun = scan->next_moves_begun;
+    scan->left_begun = scan->next_left_begun;
     if (job->cancelled) {
         discard_listings(scan);
         scan->walk.finished = true;
@@ -295,7 +314,7 @@ static void sliced(WorkerJob *job)
     if (scan->walk.abort)
         discard_listings(scan);
     else
-        take_listings(scan);
+        take_slice(scan, first);
     if (scan->walk.start_error != 0 && first && scan->root)
         root_scanned(scan->root, false, scan->walk.start_error);
     if (scan->shallow)
