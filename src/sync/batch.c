@@ -378,6 +378,8 @@ static void committed(Engine *engine, Write *write)
     }
     if (op->kind == STORE_OP_FOLDER_ENSURE && op->inserted && write->dir->detached)
         look_again(engine, op->path);
+    else if (op->kind == STORE_OP_FOLDER_ENSURE && op->inserted)
+        write->dir->made_here = true;
     if (write->move)
         own_gone_add(engine, op->path);
     if (write->move && write->move->node->detached)
