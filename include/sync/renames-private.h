@@ -36,6 +36,7 @@ void renames_note_left(Renames *renames, const Node *dir, const char *name, uint
 void renames_note_arrived(Renames *renames, const Rename *rename, Node *dir, const char *name,
                           const char *under);
 void renames_rebase_last(Renames *renames, const PathMove *moves, size_t n_moves);
+void renames_move_last(Renames *renames, const char *from, const char *to);
 bool renames_is_exchange(const Renames *renames, const Node *dir, const char *name,
                          uint32_t cookie);
 void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *name);

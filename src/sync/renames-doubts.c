@@ -161,6 +161,19 @@ void renames_rebase_last(Renames *renames, const PathMove *moves, size_t n_moves
     }
 }
 
+/* renames_move_last() - the row of what the last one came over has moved */
+void renames_move_last(Renames *renames, const char *from, const char *to)
+{
+    char *under = renames->last.under;
+
+    if (!under || strcmp(under, from) != 0)
+        return;
+    renames->last.under = strdup(to);
+    if (!renames->last.under)
+        renames_forget_last(renames);
+    free(under);
+}
+
 /* Back where it had come from a moment before, over a file: an exchange, most likely. (Unless the
  * disk was looked at meanwhile, and something else was found at that other name.) */
 bool renames_is_exchange(const Renames *renames, const Node *dir, const char *name, uint32_t cookie)

@@ -189,10 +189,11 @@ static void lose_place(Renames *renames, Rename *rename)
 }
 
 /* A file came over it, or is being exchanged with it. Then it has a place again in a moment, and
- * whoever doubts because of it must not lose it. */
+ * whoever doubts because of it must not lose it; nor must where its row stands be lost while that
+ * is being written. */
 static void cover(Renames *renames, Rename *rename)
 {
-    if (rename_doubter(rename))
+    if (rename_doubter(rename) || rename->writing)
         rename_lift(renames, rename);
     else
         lose_place(renames, rename);
@@ -465,8 +466,8 @@ void renames_land(Renames *renames)
 
 /* ---- what the database says ---- */
 
-/* Another path for its row. Without memory it is forgotten. */
-static void set_from(Renames *renames, Rename *rename, char *path)
+/* Another path for its row. Without memory it is forgotten: false. */
+static bool set_from(Renames *renames, Rename *rename, char *path)
 {
     hash_remove(&renames->rows, &rename->by_from);
     if (path) {
@@ -477,6 +478,7 @@ static void set_from(Renames *renames, Rename *rename, char *path)
     (void)hash_insert(&renames->rows, &rename->by_from, path_hash(rename->from));
     if (!path)
         rename_drop(renames, rename);
+    return path != NULL;
 }
 
 static bool is_place_at(const Rename *rename, const char *path)
@@ -491,10 +493,10 @@ static bool is_place_at(const Rename *rename, const char *path)
 void renames_committed(Renames *renames, Rename *rename, const char *path)
 {
     rename->writing = NULL;
-    if (is_place_at(rename, path))
+    renames_move_last(renames, rename->from, path);
+    if (is_place_at(rename, path) ||
+        (set_from(renames, rename, strdup(path)) && rename_is_lost(rename)))
         renames_forget(renames, rename);
-    else
-        set_from(renames, rename, strdup(path));
 }
 
 /* renames_rebase() - the rows of directories went from one path to another */
@@ -507,7 +509,7 @@ void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves)
         int r = path_moved(rename->from, moves, n_moves, false, &path);
 
         if (r < 0 || path)
-            set_from(renames, rename, r < 0 ? NULL : path);
+            (void)set_from(renames, rename, r < 0 ? NULL : path);
     }
     if (renames->last.under)
         renames_rebase_last(renames, moves, n_moves);

@@ -657,6 +657,35 @@ static void test_home_while_written(void **state)
     assert_rows(f, "b>a");
 }
 
+/* The row is on its way to b when its file is exchanged with another one. */
+static void test_exchange_while_written(void **state)
+{
+    for (int early = 0; early < 2; early++) {
+        Fixture *f = *state;
+        Rename *writing;
+
+        move(f, 'a', 'b');
+        writing = at(f, 'b');
+        writing->writing = &writing;
+        leave(f, 'c');
+        (void)arrive(f, 'b', f->cookie);
+        if (early) {
+            assert_non_null(writing);
+            renames_committed(&f->renames, writing, "/r/b.jpg");
+        }
+        leave(f, 'b');
+        (void)arrive(f, 'c', f->cookie);
+        if (!early) {
+            assert_non_null(writing);
+            renames_committed(&f->renames, writing, "/r/b.jpg");
+        }
+        assert_non_null(renames_of(&f->renames, "/r/b.jpg"));
+        assert_ptr_equal(renames_of(&f->renames, "/r/b.jpg"), at(f, 'c'));
+        assert_ptr_equal(renames_of(&f->renames, "/r/c.jpg"), at(f, 'b'));
+        renames_clear(&f->renames);
+    }
+}
+
 static void test_directory_moved(void **state)
 {
     Fixture *f = *state;
@@ -971,6 +1000,7 @@ int main(void)
         TEST(test_committed),
         TEST(test_written_on_the_way),
         TEST(test_home_while_written),
+        TEST(test_exchange_while_written),
         TEST(test_directory_moved),
         TEST(test_bounded),
         TEST(test_exchange_at_the_bound),
