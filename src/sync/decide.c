@@ -66,7 +66,7 @@ static void hold_replaced(Round *round, Sighting *item)
 static bool came_back(const Sighting *item, const Rename *doubter)
 {
     const StoreRow *row = &item->doubt_row;
-    bool tells = doubter->dir && !doubter->covered && !doubter->revived;
+    bool tells = rename_is_placed(doubter) && !doubter->covered && !doubter->revived;
 
     return row_is_at(row, &item->entry) &&
            (!tells || file_stamp_same_content(&row->stamp, &item->entry.stamp));
@@ -85,12 +85,13 @@ static bool judge(Round *round, Sighting *item)
     Rename *here = renames_at(renames, item->change->dir, item->change->name);
     Rename *doubter = here ? rename_doubter(here) : NULL;
     EntryType type = item->entry.type;
+    bool tells = here && here->doubtful && !here->covered && !here->revived;
 
     if (doubter && !here->covered && came_back(item, doubter))
         renames_judge(renames, doubter, false);
-    else if (doubter && (!doubter->dir || doubter->covered) && !rename_doubter(doubter))
+    else if (doubter && !tells && (!doubter->dir || doubter->covered) && !rename_doubter(doubter))
         renames_judge(renames, doubter, true);
-    else if (here && here->doubtful && !here->covered && !here->revived)
+    else if (tells)
         renames_judge(renames, here, type != ENTRY_TYPE_ABSENT && type != ENTRY_TYPE_DIRECTORY);
     else if (item->change->tries++ < TRIES_LIMIT)
         return false;
