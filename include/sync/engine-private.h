@@ -551,7 +551,12 @@ typedef struct Round {
 } Round;
 
 void decide_round(Round *round);
+#define TRIES_LIMIT 100 /* times that a change steps back for another one */
 bool row_is_at(const StoreRow *row, const Entry *entry);
+
+/* judge.c */
+bool judge_sighting(Round *round, Sighting *item);
+void judge_removed(Round *round, const Change *change);
 
 /* follow.c: rows of files that were renamed */
 typedef enum FollowState {

@@ -26,8 +26,7 @@
 #include "util/error.h"
 #include "util/log.h"
 
-#define AGAIN_SOON  (20 * CLOCK_US_PER_MS)
-#define TRIES_LIMIT 100 /* times that a change steps back for another one */
+#define AGAIN_SOON (20 * CLOCK_US_PER_MS)
 
 /* row_is_at() - is the file of this row the one that was seen at a path? By its inode only. */
 bool row_is_at(const StoreRow *row, const Entry *entry)
@@ -61,45 +60,6 @@ static void hold_replaced(Round *round, Sighting *item)
     item->change = NULL;
 }
 
-/* Is the file of the doubter's row at its partner's name, so that it was there and back? Inodes are
- * used again: where a look at its own name is to tell, too, it must be the same in all. */
-static bool came_back(const Sighting *item, const Rename *doubter)
-{
-    const StoreRow *row = &item->doubt_row;
-    bool tells = rename_is_placed(doubter) && !doubter->covered && !doubter->revived;
-
-    return row_is_at(row, &item->entry) &&
-           (!tells || file_stamp_same_content(&row->stamp, &item->entry.stamp));
-}
-
-/*
- * Was it exchanged, or was it there and back again? (sync/renames.c)
- *
- * In the second case its file is at the partner's name, and unless something else came over it, no
- * file is at its own. False: it cannot be told from this name, and the other one is still to be
- * looked at.
- */
-static bool judge(Round *round, Sighting *item)
-{
-    Renames *renames = &round->engine->renames;
-    Rename *here = renames_at(renames, item->change->dir, item->change->name);
-    Rename *doubter = here ? rename_doubter(here) : NULL;
-    EntryType type = item->entry.type;
-    bool tells = here && here->doubtful && !here->covered && !here->revived;
-
-    if (doubter && !here->covered && came_back(item, doubter))
-        renames_judge(renames, doubter, false);
-    else if (doubter && !tells && (!doubter->dir || doubter->covered) && !rename_doubter(doubter))
-        renames_judge(renames, doubter, true);
-    else if (tells)
-        renames_judge(renames, here, type != ENTRY_TYPE_ABSENT && type != ENTRY_TYPE_DIRECTORY);
-    else if (item->change->tries++ < TRIES_LIMIT)
-        return false;
-    else
-        renames_end_doubts(renames);
-    return true;
-}
-
 /* What was renamed had no row. Else the one that is made at this name now would follow it. (A
  * partner in a doubt is needed until that has been judged.) */
 static void forget_void(Round *round, const Sighting *item)
@@ -129,7 +89,8 @@ static bool wait_for_renames(Round *round, Sighting *item)
         hold_replaced(round, item);
         return true;
     case FOLLOW_STATE_DOUBTFUL:
-        pending_wait(&engine->pending, item->change, judge(round, item) ? now : now + AGAIN_SOON);
+        pending_wait(&engine->pending, item->change,
+                     judge_sighting(round, item) ? now : now + AGAIN_SOON);
         break;
     case FOLLOW_STATE_READY:
     case FOLLOW_STATE_BUSY:
@@ -434,6 +395,7 @@ static void decide_item(Round *round, Sighting *item)
 
     if (change->dir->detached || item->directory == PROBE_RESULT_MISSING) {
         /* Its directory's own change, in the parent, takes care of everything below. */
+        judge_removed(round, change);
         change->again = false;
         if (!change->dir->detached && change->dir->parent)
             (void)engine_touch_for(engine, change, change->dir->parent, node_name(change->dir));

@@ -1,0 +1,53 @@
+/* Exchanged, or there and back again: what the disk says of renames in doubt
+ * (sync/renames-doubts.c). */
+#include "sync/engine-private.h"
+#include "util/file_stamp.h"
+
+/* Is the file of the doubter's row at its partner's name, so that it was there and back? Inodes are
+ * used again: where a look at its own name is to tell, too, it must be the same in all. */
+static bool came_back(const Sighting *item, const Rename *doubter)
+{
+    const StoreRow *row = &item->doubt_row;
+    bool tells = rename_is_placed(doubter) && !doubter->covered && !doubter->revived;
+
+    return row_is_at(row, &item->entry) &&
+           (!tells || file_stamp_same_content(&row->stamp, &item->entry.stamp));
+}
+
+/*
+ * judge_sighting() - was it exchanged, or was it there and back again? (sync/renames.c)
+ *
+ * In the second case its file is at the partner's name, and unless something else came over it, no
+ * file is at its own. False: it cannot be told from this name, and the other one is still to be
+ * looked at.
+ */
+bool judge_sighting(Round *round, Sighting *item)
+{
+    Renames *renames = &round->engine->renames;
+    Rename *here = renames_at(renames, item->change->dir, item->change->name);
+    Rename *doubter = here ? rename_doubter(here) : NULL;
+    EntryType type = item->entry.type;
+    bool tells = here && here->doubtful && !here->covered && !here->revived;
+
+    if (doubter && !here->covered && came_back(item, doubter))
+        renames_judge(renames, doubter, false);
+    else if (doubter && !tells && (!doubter->dir || doubter->covered) && !rename_doubter(doubter))
+        renames_judge(renames, doubter, true);
+    else if (tells)
+        renames_judge(renames, here, type != ENTRY_TYPE_ABSENT && type != ENTRY_TYPE_DIRECTORY);
+    else if (item->change->tries++ < TRIES_LIMIT)
+        return false;
+    else
+        renames_end_doubts(renames);
+    return true;
+}
+
+/* judge_removed() - the same, when its directory is gone: that was empty then */
+void judge_removed(Round *round, const Change *change)
+{
+    Renames *renames = &round->engine->renames;
+    Rename *here = change->dir->wd < 0 ? renames_at(renames, change->dir, change->name) : NULL;
+
+    if (here && here->doubtful && !here->covered && !here->revived)
+        renames_judge(renames, here, false);
+}
