@@ -551,7 +551,7 @@ typedef struct Round {
 } Round;
 
 void decide_round(Round *round);
-#define TRIES_LIMIT 100 /* times that a change steps back for another one */
+#define DECIDE_TRIES 100 /* times that a change steps back for another one */
 bool row_is_at(const StoreRow *row, const Entry *entry);
 
 /* judge.c */

@@ -44,7 +44,7 @@ static void finish(Round *round, Sighting *item)
 /* Steps back until another change is through; gives up waiting after a while. */
 static bool step_back(Round *round, Sighting *item)
 {
-    if (item->change->tries >= TRIES_LIMIT)
+    if (item->change->tries >= DECIDE_TRIES)
         return false;
     item->change->tries++;
     pending_wait(&round->engine->pending, item->change, clock_now() + AGAIN_SOON);
@@ -149,7 +149,7 @@ static bool decide_moved(Round *round, Sighting *item)
     Engine *engine = round->engine;
     Change *change = item->change;
 
-    for (size_t i = 0; i < item->n_candidates && change->tries < TRIES_LIMIT; i++) {
+    for (size_t i = 0; i < item->n_candidates && change->tries < DECIDE_TRIES; i++) {
         const StoreRow *row = &item->candidates[i];
         Rename *rename = renames_of(&engine->renames, row->path);
         Change *left = change_of(engine, row);

@@ -35,7 +35,7 @@ bool judge_sighting(Round *round, Sighting *item)
         renames_judge(renames, doubter, true);
     else if (tells)
         renames_judge(renames, here, type != ENTRY_TYPE_ABSENT && type != ENTRY_TYPE_DIRECTORY);
-    else if (item->change->tries++ < TRIES_LIMIT)
+    else if (item->change->tries++ < DECIDE_TRIES)
         return false;
     else
         renames_end_doubts(renames);
