@@ -65,6 +65,28 @@ static void test_is_below(void **state UNUSED)
     assert_false(path_is_below("/a", "/a/Trip"));
 }
 
+static void assert_moved(const char *path, bool itself, const char *expected)
+{
+    static const PathMove moves[] = {{"/a", "/x"}, {"/a/b", "/y"}, {"/c", "/a"}};
+    CLEANUP_FREE char *moved = NULL;
+
+    assert_int_equal(path_moved(path, moves, 3, itself, &moved), 0);
+    assert_string_equal(moved ? moved : "(where it was)", expected);
+}
+
+static void test_moved(void **state UNUSED)
+{
+    assert_moved("/a/1.jpg", false, "/x/1.jpg");
+    assert_moved("/a/b/1.jpg", false, "/y/1.jpg"); /* by the deepest */
+    assert_moved("/a/bb/1.jpg", false, "/x/bb/1.jpg");
+    assert_moved("/c/b/1.jpg", false, "/a/b/1.jpg"); /* once, not on from there */
+    assert_moved("/d", true, "(where it was)");
+    assert_moved("/a", false, "(where it was)");
+    assert_moved("/a", true, "/x");
+    assert_moved("/a/b", false, "/x/b");
+    assert_moved("/a/b", true, "/y");
+}
+
 static void test_common_tail(void **state UNUSED)
 {
     assert_int_equal(path_common_tail("/r/a.jpg", "/s/a.jpg"), 1);
@@ -190,11 +212,12 @@ static void test_globs(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_join),        cmocka_unit_test(test_parent_and_name),
-        cmocka_unit_test(test_extension),   cmocka_unit_test(test_is_below),
-        cmocka_unit_test(test_common_tail), cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_range),       cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_escape),      cmocka_unit_test(test_globs),
+        cmocka_unit_test(test_join),      cmocka_unit_test(test_parent_and_name),
+        cmocka_unit_test(test_moved),     cmocka_unit_test(test_extension),
+        cmocka_unit_test(test_is_below),  cmocka_unit_test(test_common_tail),
+        cmocka_unit_test(test_normalize), cmocka_unit_test(test_range),
+        cmocka_unit_test(test_utf8),      cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_globs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
