@@ -138,6 +138,37 @@ def test_start_with_many_photos_then_rename_directory(library, capsys):
     assert lib.identity(names[7]) == kept
 
 
+def test_many_directories_renamed_at_once(library, capsys):
+    """Each keeps its row, and its photo's; they go together, in few transactions."""
+    lib = library(roots=("r",))
+    count = scaled(3000, 60)
+    for i in range(count):
+        os.makedirs(lib.path(f"r/in/d{i}"))
+        write(lib.path(f"r/in/d{i}/p.jpg"), media.jpeg())
+    lib.start()
+    lib.daemon.settle(timeout=900)
+    os.makedirs(lib.path("r/out"))
+    lib.daemon.settle()
+    photos = {row["path"]: row["id"] for row in lib.rows("images")}
+    folders = {row["folder_path"]: row["folder_id"] for row in lib.rows("folders", "folder_path")}
+    decoded, committed = lib.counter("photos_decoded"), lib.counter("transactions")
+    began = time.monotonic()
+    for i in range(count):
+        os.rename(lib.path(f"r/in/d{i}"), lib.path(f"r/out/d{i}"))
+    lib.daemon.settle(timeout=900)
+    took = time.monotonic() - began
+    committed = lib.counter("transactions") - committed
+    report(capsys, f"{count} directories renamed: in step after {took:.1f} s, "
+                   f"{committed} transactions")
+    assert lib.counter("photos_decoded") == decoded
+    assert len(photos) == count
+    assert {row["path"]: row["id"] for row in lib.rows("images")} == {
+        path.replace("/r/in/", "/r/out/"): key for path, key in photos.items()}
+    assert {r["folder_path"]: r["folder_id"] for r in lib.rows("folders", "folder_path")} == {
+        path.replace("/r/in/", "/r/out/"): key for path, key in folders.items()}
+    assert committed < count // 2
+
+
 def test_one_photo_more_in_a_folder_of_1000(library):
     """One decode, one row, one thumbnail."""
     lib = library(roots=("r",))
