@@ -15,6 +15,7 @@
 
 #include "sync/engine-private.h"
 #include "util/error.h"
+#include "util/path.h"
 
 /* Where its file is; NULL when it is in the air or went with its directory. */
 static char *place_path(const Rename *rename)
@@ -22,6 +23,14 @@ static char *place_path(const Rename *rename)
     CLEANUP_FREE char *dir = rename_is_placed(rename) ? node_path_new(rename->dir) : NULL;
 
     return dir ? path_join(dir, rename->name) : NULL;
+}
+
+/* Is its file where a row can follow it? */
+static bool can_follow(const Rename *rename)
+{
+    CLEANUP_FREE char *path = rename_has_row(rename) ? place_path(rename) : NULL;
+
+    return path && !rename->dir->foreign && path_is_utf8(path);
 }
 
 /* Its row is on the way to the store, behind which it would be looked for in vain. */
@@ -42,7 +51,7 @@ static FollowState check_link(Engine *engine, Rename *rename, bool confirm)
         return FOLLOW_STATE_DOUBTFUL;
     if ((rename->in_air || rename->unsure) && !confirm)
         return FOLLOW_STATE_UNSEEN;
-    if (!rename_is_placed(rename) || rename->dir->foreign || !rename_has_row(rename)) {
+    if (!can_follow(rename)) {
         renames_forget(&engine->renames, rename);
         return FOLLOW_STATE_FREE;
     }
@@ -132,7 +141,7 @@ static size_t take_chain(Engine *engine, Rename *rename, ListNode *at)
 {
     size_t n = 0;
 
-    while (rename && !rename->writing) {
+    while (rename && !rename->writing && can_follow(rename)) {
         Write *write = follow_write(rename);
 
         if (!write)
@@ -229,7 +238,7 @@ void follow_take_below(Engine *engine, List *moves)
     LIST_FOREACH (link, &engine->renames.all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
-        if (!rename->doubtful && !rename_doubter(rename) && rename_is_placed(rename) &&
+        if (!rename->doubtful && !rename_doubter(rename) && can_follow(rename) &&
             !rename->writing && moves_lead_to(&engine->moves, rename->from))
             (void)take_chain(engine, rename, &moves->head);
     }
