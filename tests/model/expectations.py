@@ -41,6 +41,8 @@ Where the design allows more than one, and why:
   one's id.
 - A file rewritten with its size and mtime restored is not seen in a blind burst, nor when it leaves
   the library and comes back within the burst.
+- A file that leaves the library and is written to within the burst may have been opened before, and
+  its row tell of what it became.
 - A file edited by a name outside of the library, or by one that is no photo's, sends no event to its
   other names (hard links): their rows may tell of what it was before.
 """
@@ -211,6 +213,8 @@ class Expectations(Tree):
         inode.unseen = inode.hidden = False
         inode.linked = not self._heard(inode, path)
         self._stir(inode, True)
+        # One that left: it may have been opened before, and be read now.
+        self.lost[inode.content] |= inode.carried - TOKENS
         for entry in inode.entries:
             if entry.expect and NONE in entry.expect and inode.content is not None:
                 entry.expect = entry.expect | {NEW}
@@ -287,7 +291,7 @@ class Expectations(Tree):
         if kind == "d":
             if self.rules.blind_directories == "must" or self._stayed(entry, base):
                 return entry.expect
-            return entry.expect | {NEW} | base | passed
+            return entry.expect | {NEW} | base | passed | self.dead[kind][path]
         inode = entry.inode()
         if inode is None or inode.modified:
             if self._stayed(entry, base):
