@@ -273,7 +273,8 @@ class Expectations(Tree):
         if self.blind:
             allowed = allowed | self._twins(entry)
         return allowed.union(self.lost[path], *(
-            self.lost[content] for content in (inode.contents | {inode.content}) - {None}))
+            self.lost[content]
+            for content in (inode.contents | inode.earlier | {inode.content}) - {None}))
 
     def _twins(self, entry):
         """Ids of files of the same content: what was moved and edited unseen is gone for the daemon."""

@@ -189,6 +189,8 @@ class Model(Expectations):
         if came and not mover.is_directory():
             if victim.dithered:  # what the first half of an exchange looks like
                 mover.expect.add(NEW)
+                old = old.union(*(self.dead["f"][place]
+                                  for key in old for place in self.places[key]))
             carried = mover.inode().carried if mover.inode() else set()
             mover.expect = mover.expect & {NEW} | old | carried  # saved by rename
             mover.saved = True
