@@ -288,6 +288,7 @@ struct Engine {
     List doubts;    /* Doubt.link: directories found at a second place, being looked at */
     List displaced; /* Displaced.link: watched directories that are not where they were */
     Timer displaced_timer;
+    uint64_t displaced_until;  /* µs: none is looked for after this */
     unsigned n_displaced;      /* so far */
     uint64_t directories_left; /* events of directories that went from where they were */
     List origins;              /* Origin.link: directories whose rows stand at an older path */
@@ -379,7 +380,8 @@ void excluded_add(Engine *engine, const char *path);
 void excluded_remember(Engine *engine); /* all of them, once more */
 /* The directory at path was listed: what is not in it is excluded no more. */
 void excluded_listed(Engine *engine, const char *path, const Listing *listing);
-void own_gone_add(Engine *engine, const char *path);       /* we remove or move this folder */
+/* We remove or move this folder. */
+void own_gone_add(Engine *engine, const char *path, bool committed);
 void own_gone_committed(Engine *engine, const char *path); /* known to the next reading */
 void own_gone_sweep(Engine *engine, uint64_t reading);     /* a reading has been taken in */
 bool own_gone_has(const Engine *engine, const char *path);
@@ -571,6 +573,7 @@ FollowState follow_state(Engine *engine, const Change *change);
 FollowState follow_due(Engine *engine, const Change *change);
 void follow_take(Engine *engine, List *writes);
 void follow_take_below(Engine *engine, List *moves);
+void follow_moved(Engine *engine);
 void follow_committed(Engine *engine, Write *write);
 
 /* reading.c */

@@ -18,7 +18,6 @@ void rename_free_name(Node **dir, char **name);
 void renames_clear_strays(Renames *renames);
 void renames_note_stray(Renames *renames, Node *dir, const char *name, const char *path,
                         uint32_t cookie);
-void renames_forget_stray(Renames *renames, const Node *dir, const char *name);
 bool renames_take_stray(Renames *renames, uint32_t cookie, RenameStray *ret_stray);
 void rename_stray_done(RenameStray *stray);
 

@@ -109,6 +109,8 @@ void renames_vanished(Renames *renames, uint32_t cookie); /* arrived at a name t
 void renames_made(Renames *renames, const Node *dir, const char *name);
 void renames_lost(Renames *renames, const char *path);
 void renames_removed(Renames *renames, const Node *dir, const char *name);
+void renames_forget_stray(Renames *renames, const Node *dir,
+                          const char *name); /* whatever happened there */
 void renames_written(Renames *renames, const Node *dir, const char *name);
 
 Rename *renames_at(const Renames *renames, const Node *dir, const char *name);

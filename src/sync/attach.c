@@ -120,6 +120,10 @@ static void doubt_decide(Doubt *doubt, bool still_there)
     } else if (still_there) {
         make_alias(engine, doubt->parent, doubt->name);
     } else if (!known->is_root && !node_is_within(doubt->parent, known)) {
+        Node *victim = tree_child(engine->tree, doubt->parent, doubt->name);
+
+        if (victim && victim != known && victim->wd >= 0)
+            (void)displaced_add(engine, victim); /* it is somewhere, too */
         engine_directory_moving(engine, known);
         if (tree_move(engine->tree, known, doubt->parent, doubt->name) != 0)
             return;

@@ -193,6 +193,8 @@ bool batch_moves_pending(const Engine *engine)
 static void take_writes(Engine *engine, List *taken)
 {
     take_moves(engine, taken);
+    if (list_is_empty(taken) && moves_are_due(&engine->moves))
+        return; /* no memory: nothing else is written before them */
     if (list_is_empty(taken))
         follow_take(engine, taken);
     else
@@ -380,8 +382,10 @@ static void committed(Engine *engine, Write *write)
         look_again(engine, op->path);
     else if (op->kind == STORE_OP_FOLDER_ENSURE && op->inserted)
         write->dir->made_here = true;
-    if (write->move)
-        own_gone_add(engine, op->path);
+    if (write->move && strcmp(op->path, op->new_path) != 0)
+        own_gone_add(engine, op->path, true);
+    if (op->kind == STORE_OP_FOLDER_REMOVE)
+        own_gone_committed(engine, op->path);
     if (write->move && write->move->node->detached)
         look_again(engine, op->new_path);
     if (op->kind == STORE_OP_FOLDER_MOVE || op->kind == STORE_OP_FOLDER_REMOVE)
@@ -430,6 +434,8 @@ static void tell_moves(Engine *engine, const Batch *batch)
             (op->result == STORE_OP_RESULT_DONE || op->result == STORE_OP_RESULT_NOTHING))
             moves[n++] = (PathMove){op->path, op->new_path};
     }
+    path_moves_sort(moves, n);
+    follow_moved(engine);
     renames_rebase(&engine->renames, moves, n);
     origins_moved(engine, moves, n);
     moves_committed(&engine->moves, moves, n);
@@ -449,6 +455,8 @@ static void batch_finished(StoreTask *task)
     for (size_t i = 0; i < batch->count; i++) {
         Write *write = batch->writes[i];
 
+        if (cancelled && write->op.kind == STORE_OP_FOLDER_REMOVE)
+            own_gone_committed(engine, write->op.path);
         if (cancelled && write->change)
             pending_finish(&engine->pending, write->change, clock_now());
         else if (!cancelled)

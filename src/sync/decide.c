@@ -270,7 +270,7 @@ static void remove_rows(Round *round, Sighting *item, bool media)
     }
     write->op.media = item->row.kind;
     if (!media)
-        own_gone_add(engine, item->path);
+        own_gone_add(engine, item->path, false);
     write->change = change;
     pending_set_state(&engine->pending, change, CHANGE_STATE_WRITING);
     if (item->entry.type != ENTRY_TYPE_ABSENT || (media && item->rows_below))

@@ -6,7 +6,8 @@
  * rows were given to the newcomer, they could not follow it. So it is kept in the tree under a name
  * that no file has, with a move of its rows recorded (sync/moves.c), until a scan finds its inode:
  * often inside of the newcomer. When everything has been looked at and it was not found, it is not
- * in the library any more. Nothing can be written meanwhile, so this does not go on for long.
+ * in the library any more. Nothing can be written meanwhile, so this does not go on for longer than
+ * two seconds; then photos are found by their inodes, each for itself.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,20 +16,27 @@
 #include "sync/engine-private.h"
 #include "util/clock.h"
 
-#define WAIT (2 * CLOCK_US_PER_SEC)
+#define WAIT (2 * CLOCK_US_PER_SEC) /* from the first one on, */
+#define REST (5 * CLOCK_US_PER_SEC) /* and then none for as long */
 
 typedef struct Displaced {
     ListNode link; /* Engine.displaced */
     Node *node;    /* referenced */
-    uint64_t until;
     char name[40]; /* as long as it has not been found */
 } Displaced;
 
-/* displaced_add() - this directory is not at its place. False: no memory */
+/* displaced_add() - this directory is not at its place. False: no memory, or others have held up
+ * everything for long enough */
 bool displaced_add(Engine *engine, Node *node)
 {
-    Displaced *displaced = calloc(1, sizeof(*displaced));
+    uint64_t now = clock_now();
+    Displaced *displaced;
 
+    if (list_is_empty(&engine->displaced) && now >= engine->displaced_until + REST)
+        engine->displaced_until = now + WAIT;
+    if (now >= engine->displaced_until)
+        return false;
+    displaced = calloc(1, sizeof(*displaced));
     if (!displaced)
         return false;
     (void)snprintf(displaced->name, sizeof(displaced->name), "\n.displaced-%u",
@@ -39,9 +47,8 @@ bool displaced_add(Engine *engine, Node *node)
         return false;
     }
     displaced->node = node_ref(node);
-    displaced->until = clock_now() + WAIT;
     list_append(&engine->displaced, &displaced->link);
-    (void)timer_arm_at(&engine->displaced_timer, displaced->until);
+    (void)timer_arm_at(&engine->displaced_timer, engine->displaced_until);
     return true;
 }
 
@@ -91,11 +98,13 @@ void displaced_continue(Engine *engine)
     LIST_FOREACH_SAFE (link, tmp, &engine->displaced) {
         Displaced *displaced = CONTAINER_OF(link, Displaced, link);
 
-        if (ended || displaced->until <= now || !is_displaced(displaced))
+        if (ended || engine->displaced_until <= now || !is_displaced(displaced))
             end(engine, displaced);
     }
     if (now > 0)
         places_sweep(engine);
+    if (ended)
+        engine->displaced_until = 0;
 }
 
 void displaced_clear(Engine *engine)

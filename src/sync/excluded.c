@@ -160,15 +160,16 @@ void excluded_done(Engine *engine)
 
 /* ---- rows that we removed ourselves ---- */
 
-/* own_gone_add() - the rows at and below this path will go, or move, by our own doing */
-void own_gone_add(Engine *engine, const char *path)
+/* own_gone_add() - the rows at and below this path go, or move, by our own doing. Unless that is
+ * committed already, own_gone_committed() follows. */
+void own_gone_add(Engine *engine, const char *path, bool committed)
 {
     size_t length = strlen(path) + 1;
     OwnGone *gone = engine->n_own_gone < OWN_GONE_MAX ? calloc(1, sizeof(*gone) + length) : NULL;
 
     if (!gone)
         return;
-    gone->until = UINT64_MAX;
+    gone->until = committed ? engine->folders_begun : UINT64_MAX;
     memcpy(gone->path, path, length);
     list_append(&engine->own_gone, &gone->link);
     engine->n_own_gone++;

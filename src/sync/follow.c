@@ -244,6 +244,28 @@ void follow_take_below(Engine *engine, List *moves)
     }
 }
 
+static Rename *find_overrun(const Engine *engine)
+{
+    LIST_FOREACH (link, &engine->renames.all) {
+        Rename *rename = CONTAINER_OF(link, Rename, link);
+
+        if (!rename->writing && moves_lead_to(&engine->moves, rename->from) &&
+            !moves_take_along(&engine->moves, rename->from))
+            return rename;
+    }
+    return NULL;
+}
+
+/* follow_moved() - directories have moved: rows that stood in their way, and that nobody knew a
+ * place for, are gone, and what stands there now is not theirs */
+void follow_moved(Engine *engine)
+{
+    if (engine->renames.count == 0)
+        return;
+    for (Rename *rename; (rename = find_overrun(engine));)
+        renames_forget(&engine->renames, rename);
+}
+
 /* follow_committed() - a row has followed; it may have to go on from there */
 void follow_committed(Engine *engine, Write *write)
 {

@@ -27,7 +27,8 @@ bool judge_sighting(Round *round, Sighting *item)
     Rename *here = renames_at(renames, item->change->dir, item->change->name);
     Rename *doubter = here ? rename_doubter(here) : NULL;
     EntryType type = item->entry.type;
-    bool tells = here && here->doubtful && !here->covered && !here->revived;
+    bool seen = item->directory == PROBE_RESULT_OK && type != ENTRY_TYPE_ERROR;
+    bool tells = seen && here && here->doubtful && !here->covered && !here->revived;
 
     if (doubter && !here->covered && came_back(item, doubter))
         renames_judge(renames, doubter, false);

@@ -332,6 +332,13 @@ static bool take(Moves *moves, Move *move)
     return true;
 }
 
+static void give_back(Moves *moves, Move *move)
+{
+    hash_remove(&moves->by_target, &move->by_target);
+    free(move->target);
+    move->target = NULL;
+}
+
 /*
  * moves_take() - all moves that are due, in the order in which they can be carried out
  *
@@ -356,10 +363,13 @@ const List *moves_take(Moves *moves)
     LIST_FOREACH (link, &moves->due) {
         Move *move = CONTAINER_OF(link, Move, link);
 
-        if (take(moves, move)) {
-            turns[n] = (Turn){move, depth_of(move->target), n};
-            n++;
+        if (!take(moves, move)) { /* all or none: one may stand in the way of another */
+            while (n > 0)
+                give_back(moves, turns[--n].move);
+            return &moves->taken;
         }
+        turns[n] = (Turn){move, depth_of(move->target), n};
+        n++;
     }
     qsort(turns, n, sizeof(*turns), compare_turns);
     for (size_t i = 0; i < n; i++) {

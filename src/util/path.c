@@ -85,27 +85,53 @@ bool path_is_below(const char *path, const char *dir)
     return path[length] == '/' && path[length + 1] != '\0';
 }
 
+static int compare_moves(const void *a, const void *b)
+{
+    return strcmp(((const PathMove *)a)->from, ((const PathMove *)b)->from);
+}
+
+/* path_moves_sort() - for path_moved() */
+void path_moves_sort(PathMove *moves, size_t n_moves)
+{
+    if (n_moves > 1)
+        qsort(moves, n_moves, sizeof(*moves), compare_moves);
+}
+
+/* The first bytes of a path. */
+typedef struct Prefix {
+    const char *path;
+    size_t length;
+} Prefix;
+
+static int compare_prefix(const void *key, const void *item)
+{
+    const Prefix *prefix = key;
+    const char *from = ((const PathMove *)item)->from;
+    int order = strncmp(prefix->path, from, prefix->length);
+
+    return order != 0 ? order : from[prefix->length] != '\0' ? -1 : 0;
+}
+
 /* path_moved() - where a path is after directories have moved; the deepest of those above it counts
  */
 int path_moved(const char *path, const PathMove *moves, size_t n_moves, bool itself,
                char **ret_path)
 {
+    size_t whole = strlen(path);
     const PathMove *found = NULL;
-    size_t longest = 0;
+    Prefix prefix = {path, whole};
 
     *ret_path = NULL;
-    for (size_t i = 0; i < n_moves; i++) {
-        size_t length = strlen(moves[i].from);
-
-        if (length <= longest ||
-            !(path_is_below(path, moves[i].from) || (itself && strcmp(path, moves[i].from) == 0)))
-            continue;
-        found = &moves[i];
-        longest = length;
-    }
+    for (; prefix.length > 0 && n_moves > 0 && !found; prefix.length--)
+        if (prefix.length == whole ? itself : path[prefix.length] == '/' || prefix.length == 1)
+            found = bsearch(&prefix, moves, n_moves, sizeof(*moves), compare_prefix);
     if (!found)
         return 0;
-    return asprintf(ret_path, "%s%s", found->to, path + longest) < 0 ? error_trace(-ENOMEM) : 0;
+    whole = strlen(found->from);
+    /* Below "/" the slash belongs to what is below it. */
+    return asprintf(ret_path, "%s%s", found->to, path + (whole == 1 ? 0 : whole)) < 0
+               ? error_trace(-ENOMEM)
+               : 0;
 }
 
 /* Length of the well-formed UTF-8 sequence at s (Unicode 15, table 3-7); 0 when it is none. */

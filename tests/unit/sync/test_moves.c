@@ -227,6 +227,7 @@ static void commit(World *w)
             fail_msg("%s", w->ops[i].error);
         paths[n++] = (PathMove){w->ops[i].path, w->ops[i].new_path};
     }
+    path_moves_sort(paths, n);
     moves_committed(&w->moves, paths, n);
     for (size_t i = 0; i < w->n_taken; i++) {
         (void)move_free(w->taken[i]);

@@ -689,7 +689,7 @@ static void test_exchange_while_written(void **state)
 static void test_directory_moved(void **state)
 {
     Fixture *f = *state;
-    static const PathMove exchange[] = {{"/r/new", "/r/d"}, {"/r/d", "/r/new"}};
+    static const PathMove exchange[] = {{"/r/d", "/r/new"}, {"/r/new", "/r/d"}};
     Node *sub;
 
     assert_int_equal(tree_add(&f->tree, f->dir, "d", &sub), 0);
