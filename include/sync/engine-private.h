@@ -288,7 +288,8 @@ struct Engine {
     List doubts;    /* Doubt.link: directories found at a second place, being looked at */
     List displaced; /* Displaced.link: watched directories that are not where they were */
     Timer displaced_timer;
-    uint64_t displaced_until;  /* µs: none is looked for after this */
+    uint64_t displaced_until;  /* µs: none is looked for after this, */
+    uint64_t displaced_rest;   /* nor before this */
     unsigned n_displaced;      /* so far */
     uint64_t directories_left; /* events of directories that went from where they were */
     List origins;              /* Origin.link: directories whose rows stand at an older path */

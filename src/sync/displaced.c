@@ -32,10 +32,10 @@ bool displaced_add(Engine *engine, Node *node)
     uint64_t now = clock_now();
     Displaced *displaced;
 
-    if (list_is_empty(&engine->displaced) && now >= engine->displaced_until + REST)
-        engine->displaced_until = now + WAIT;
-    if (now >= engine->displaced_until)
+    if (now < engine->displaced_rest)
         return false;
+    if (list_is_empty(&engine->displaced))
+        engine->displaced_until = now + WAIT;
     displaced = calloc(1, sizeof(*displaced));
     if (!displaced)
         return false;
@@ -94,17 +94,18 @@ void displaced_continue(Engine *engine)
 {
     bool ended = displaced_under_way(engine) && engine_walks_idle(engine);
     uint64_t now = displaced_under_way(engine) ? clock_now() : 0;
+    bool late = now > 0 && now >= engine->displaced_until;
 
     LIST_FOREACH_SAFE (link, tmp, &engine->displaced) {
         Displaced *displaced = CONTAINER_OF(link, Displaced, link);
 
-        if (ended || engine->displaced_until <= now || !is_displaced(displaced))
+        if (ended || late || !is_displaced(displaced))
             end(engine, displaced);
     }
     if (now > 0)
         places_sweep(engine);
-    if (ended)
-        engine->displaced_until = 0;
+    if (late && !ended)
+        engine->displaced_rest = now + REST;
 }
 
 void displaced_clear(Engine *engine)

@@ -1,21 +1,18 @@
 /* Exchanged, or there and back again: what the disk says of renames in doubt
  * (sync/renames-doubts.c). */
 #include "sync/engine-private.h"
-#include "util/file_stamp.h"
 
 /* Is the file of the doubter's row at its partner's name, so that it was there and back? Inodes are
- * used again: where a look at its own name is to tell, too, it must be the same in all. */
+ * used again, and hard links have one: it counts only where a look at its own name cannot tell. */
 static bool came_back(const Sighting *item, const Rename *doubter)
 {
-    const StoreRow *row = &item->doubt_row;
     bool tells = rename_is_placed(doubter) && !doubter->covered && !doubter->revived;
 
-    return row_is_at(row, &item->entry) &&
-           (!tells || file_stamp_same_content(&row->stamp, &item->entry.stamp));
+    return !tells && row_is_at(&item->doubt_row, &item->entry);
 }
 
 /*
- * judge_sighting() - was it exchanged, or was it there and back again? (sync/renames.c)
+ * judge_sighting() - was it exchanged, or was it there and back again? (sync/renames-doubts.c)
  *
  * In the second case its file is at the partner's name, and unless something else came over it, no
  * file is at its own. False: it cannot be told from this name, and the other one is still to be

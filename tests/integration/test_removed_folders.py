@@ -66,6 +66,18 @@ def stays_away(lib, names=frozenset(LEFT)):
     return names
 
 
+def test_removed_after_it_moved(library):
+    """That we once moved it ourselves is no reason to take the user's removal for ours."""
+    lib = make(library)
+    for a, b in (("r/sub", "r/x"), ("r/x", "r/sub")):
+        lib.rename(a, b)
+        lib.settle()
+    lib.expect(START)
+    remove(lib)
+    wait_for("it is not watched", lambda: lib.path("r/sub") not in watched(lib))
+    stays_away(lib)
+
+
 def comes_back(lib, names):
     """All of it, when the app adds it."""
     lib.not_indexed.remove("r/sub")

@@ -269,6 +269,7 @@ class Model(Expectations):
             made = self.lookup(to)
             if made.expect and NEW in made.expect:
                 made.expect |= self.dead_stamps[copy.stamp()]
+                copy.unseen |= bool(self.dead_stamps[copy.stamp()])
         return True
 
     def _twin(self, source, path):
