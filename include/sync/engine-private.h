@@ -20,7 +20,7 @@
 
 #define ENGINE_PENDING_MAX 20000 /* more changes than this fold into dirty directories */
 #define ENGINE_ROUND_MAX   1024  /* changes looked at together */
-#define ENGINE_BATCH_MAX   256   /* operations handed to the store together */
+#define ENGINE_BATCH_MAX   256   /* operations handed to the store together; moves: all */
 #define ENGINE_JOINS_MAX   4     /* slices of scans compared with rows at a time */
 #define ENGINE_SCANS_MAX   1024  /* more new directories than this fold into their parents */
 #define ENGINE_DIRTY_MAX   4096  /* more dirty directories than this fold into their roots */

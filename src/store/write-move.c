@@ -8,6 +8,9 @@
  * behind it: rows still under the old path are known by that path alone, so the operation remembers
  * (StoreOp.partly) that its first part is done.
  *
+ * A tree that has to wait for another one (it is parked), and all that move with it in one unit, go
+ * whole, however many they are.
+ *
  * Rows that stand below the new path already are of a directory that was there before, and go;
  * except those which a later operation of this call moves away. They, and a tree that is moved to
  * its own parent's place or below its own, wait under a path that nobody has until their turn.

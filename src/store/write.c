@@ -14,7 +14,8 @@
  * Each arrow may be the last thing that this process does; see store/thumbnails.c.
  *
  * A move whose target is taken by a row that another move takes away: the row waits at a path that
- * nobody has (it is *parked*), and its own move is done next, in the same unit.
+ * nobody has (it is *parked*), and its own move is done in the same unit, behind those that come
+ * above its new path.
  */
 
 #include "store/write.h"

@@ -83,8 +83,8 @@ static bool is_loop(const Walk *walk, const struct stat *st)
     return false;
 }
 
-/* The children to descend into, in reverse, since they are taken from the end. */
-/* Takes over fd if it succeeds. */
+/* The children to descend into are in reverse, since they are taken from the end. Takes over fd if
+ * it succeeds. */
 static int push_frame(Walk *walk, const Listing *listing, int fd)
 {
     WalkFrame *frame;
