@@ -253,7 +253,7 @@ static void publish(Engine *engine, const StoreOp *op)
         counters->folders_added++;
         break;
     case STORE_OP_FOLDER_MOVE:
-        if (strcmp(op->path, op->new_path) == 0)
+        if (from && strcmp(from, path ? path : "") == 0)
             return; /* others, around it, moved */
         counters->folders_moved++;
         break;

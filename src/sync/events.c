@@ -176,8 +176,8 @@ static void lose_row(Engine *engine, const Node *dir, const char *name)
         renames_lost(&engine->renames, path);
 }
 
-/* What was renamed to this name may be losing it. If it was written to, and another name of it (a hard
- * link) has come to where its row is, that one is to be read. */
+/* What was renamed to this name may be losing it. If it was written to, and another name of it (a
+ * hard link) has come to where its row is, that one is to be read. */
 static void pass_on_written(Engine *engine, const Node *dir, const char *name)
 {
     const Rename *rename = renames_at(&engine->renames, dir, name);

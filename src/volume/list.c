@@ -141,7 +141,9 @@ void list_directory(Walk *walk, Listing *listing, int fd)
     }
     while (n > 0) {
         n = getdents64(fd, walk->entries, ENTRIES_SIZE);
-        if (n < 0)
+        if (n < 0 && errno == ENOENT)
+            n = 0; /* it was removed since it was opened; readdir(3) says so, too */
+        else if (n < 0)
             listing->error = errno;
         else if (n > 0 && (listing->error = -list_some(walk, listing, fd, n)) > 0)
             n = 0;

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "volume/list.h"
 #include "volume/mounts.h"
 
 static void test_mounts(void **state)
@@ -203,6 +204,26 @@ static void test_walk(void **state)
     walk_done(&walk);
 }
 
+/* getdents(2) of a directory that was removed while it was open says ENOENT. */
+static void test_list_of_a_removed_directory(void **state UNUSED)
+{
+    Listing *listing = calloc(1, sizeof(*listing));
+    Walk walk;
+    int fd;
+
+    walk_new(&walk, place);
+    assert_int_equal(mkdir("gone", 0777), 0);
+    fd = open("gone", O_RDONLY | O_DIRECTORY);
+    assert_true(fd >= 0);
+    assert_int_equal(rmdir("gone"), 0);
+    list_directory(&walk, listing, fd);
+    assert_int_equal(listing->error, 0);
+    assert_int_equal(listing->n_files + listing->n_children, 0);
+    (void)close(fd);
+    (void)listing_free(listing);
+    walk_done(&walk);
+}
+
 static void test_walk_of_nothing(void **state)
 {
     Walk walk;
@@ -285,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_mounts_compare),
         cmocka_unit_test(test_rules),
         cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_list_of_a_removed_directory, setup, teardown),
         cmocka_unit_test(test_walk_of_nothing),
         cmocka_unit_test_setup_teardown(test_walk_can_be_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
