@@ -141,12 +141,13 @@ void list_directory(Walk *walk, Listing *listing, int fd)
     }
     while (n > 0) {
         n = getdents64(fd, walk->entries, ENTRIES_SIZE);
-        if (n < 0 && errno == ENOENT)
-            n = 0; /* it was removed since it was opened; readdir(3) says so, too */
-        else if (n < 0)
+        /* One that was removed since it was opened is empty; readdir(3) says so, too. */
+        if (n < 0 && errno != ENOENT)
             listing->error = errno;
-        else if (n > 0 && (listing->error = -list_some(walk, listing, fd, n)) > 0)
-            n = 0;
+        if (n > 0)
+            listing->error = -list_some(walk, listing, fd, n);
+        if (listing->error != 0)
+            break;
     }
     if (listing->n_files > 1)
         qsort(listing->files, listing->n_files, sizeof(*listing->files), compare_files);
