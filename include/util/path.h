@@ -28,6 +28,8 @@ typedef struct PathMove {
 } PathMove;
 
 void path_moves_sort(PathMove *moves, size_t n_moves);
+const PathMove *path_moves_above(const char *path, const PathMove *moves, size_t n_moves,
+                                 bool itself); /* sorted */
 /* Where a path is after directories have moved (sorted), the caller's to free; NULL: where it was.
  * Without `itself` only what is below one of them moves along, not its own path. 0 or -ENOMEM. */
 int path_moved(const char *path, const PathMove *moves, size_t n_moves, bool itself,

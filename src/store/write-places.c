@@ -35,22 +35,17 @@ bool write_is_at_or_below(const char *path, const char *dir)
     return strcmp(path, dir) == 0 || path_is_below(path, dir);
 }
 
-static int compare_paths(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* How many of the sorted paths come before the first one below dir? */
-static size_t first_below(const char *const *paths, size_t n, const char *dir)
+/* How many of the sorted moves are from before the first one below dir? */
+static size_t first_below(const PathMove *moves, size_t n, const char *dir)
 {
     size_t length = strlen(dir), from = 0, to = n;
     const char *slash = length > 0 && dir[length - 1] == '/' ? "" : "/";
 
     while (from < to) {
         size_t middle = from + (to - from) / 2;
-        int order = strncmp(paths[middle], dir, length);
+        int order = strncmp(moves[middle].from, dir, length);
 
-        if (order < 0 || (order == 0 && strcmp(paths[middle] + length, slash) < 0))
+        if (order < 0 || (order == 0 && strcmp(moves[middle].from + length, slash) < 0))
             from = middle + 1;
         else
             to = middle;
@@ -58,63 +53,37 @@ static size_t first_below(const char *const *paths, size_t n, const char *dir)
     return from;
 }
 
-static bool any_below(const char *const *paths, size_t n, const char *dir)
+static bool any_below(const PathMove *moves, size_t n, const char *dir)
 {
-    size_t at = first_below(paths, n, dir);
+    size_t at = first_below(moves, n, dir);
 
-    return at < n && path_is_below(paths[at], dir);
-}
-
-/* The first bytes of a path, which end where a directory's name does. */
-typedef struct Prefix {
-    const char *path;
-    size_t length;
-} Prefix;
-
-static int compare_prefix(const void *key, const void *item)
-{
-    const Prefix *prefix = key;
-    const char *path = *(char *const *)item;
-    int order = strncmp(prefix->path, path, prefix->length);
-
-    return order != 0 ? order : path[prefix->length] != '\0' ? -1 : 0;
-}
-
-static bool any_at_or_above(const char *const *paths, size_t n, const char *path)
-{
-    Prefix prefix = {path, strlen(path)};
-
-    for (; prefix.length > 0; prefix.length--)
-        if ((path[prefix.length] == '\0' || path[prefix.length] == '/' || prefix.length == 1) &&
-            bsearch(&prefix, paths, n, sizeof(*paths), compare_prefix))
-            return true;
-    return false;
+    return at < n && path_is_below(moves[at].from, dir);
 }
 
 /* write_places_init() - how the moves of this call are in one another's way. 0 or -ENOMEM */
 int write_places_init(Writer *w)
 {
-    CLEANUP_FREE const char **paths = NULL;
+    CLEANUP_FREE PathMove *moves = NULL;
     size_t n = 0;
 
     for (size_t i = 0; i < w->n_runs; i++)
         n += is_folder_move(&w->runs[i]);
     if (n < 2)
         return 0;
-    paths = calloc(n, sizeof(*paths));
-    if (!paths)
+    moves = calloc(n, sizeof(*moves));
+    if (!moves)
         return error_trace(-ENOMEM);
     n = 0;
     for (size_t i = 0; i < w->n_runs; i++)
         if (is_folder_move(&w->runs[i]))
-            paths[n++] = write_place(&w->runs[i]);
-    qsort(paths, n, sizeof(*paths), compare_paths);
+            moves[n++] = (PathMove){write_place(&w->runs[i]), w->runs[i].op->new_path};
+    path_moves_sort(moves, n);
     for (size_t i = 0; i < n && !w->nested; i++)
-        w->nested = any_below(paths, n, paths[i]);
+        w->nested = any_below(moves, n, moves[i].from);
     for (size_t i = 0; i < w->n_runs; i++)
         if (is_folder_move(&w->runs[i]))
-            w->runs[i].meets = w->nested || any_below(paths, n, w->runs[i].op->new_path) ||
-                               any_at_or_above(paths, n, w->runs[i].op->new_path);
+            w->runs[i].meets = w->nested || any_below(moves, n, w->runs[i].op->new_path) ||
+                               path_moves_above(w->runs[i].op->new_path, moves, n, true);
     return 0;
 }
 

@@ -112,24 +112,33 @@ static int compare_prefix(const void *key, const void *item)
     return order != 0 ? order : from[prefix->length] != '\0' ? -1 : 0;
 }
 
+/* path_moves_above() - the move of the deepest directory above a path, or of that itself; NULL:
+ * none moves */
+const PathMove *path_moves_above(const char *path, const PathMove *moves, size_t n_moves,
+                                 bool itself)
+{
+    size_t whole = strlen(path);
+    const PathMove *found = NULL;
+
+    for (Prefix prefix = {path, whole}; prefix.length > 0 && n_moves > 0 && !found; prefix.length--)
+        if (prefix.length == whole ? itself : path[prefix.length] == '/' || prefix.length == 1)
+            found = bsearch(&prefix, moves, n_moves, sizeof(*moves), compare_prefix);
+    return found;
+}
+
 /* path_moved() - where a path is after directories have moved; the deepest of those above it counts
  */
 int path_moved(const char *path, const PathMove *moves, size_t n_moves, bool itself,
                char **ret_path)
 {
-    size_t whole = strlen(path);
-    const PathMove *found = NULL;
-    Prefix prefix = {path, whole};
+    const PathMove *found = path_moves_above(path, moves, n_moves, itself);
+    size_t length = found ? strlen(found->from) : 0;
 
     *ret_path = NULL;
-    for (; prefix.length > 0 && n_moves > 0 && !found; prefix.length--)
-        if (prefix.length == whole ? itself : path[prefix.length] == '/' || prefix.length == 1)
-            found = bsearch(&prefix, moves, n_moves, sizeof(*moves), compare_prefix);
     if (!found)
         return 0;
-    whole = strlen(found->from);
     /* Below "/" the slash belongs to what is below it. */
-    return asprintf(ret_path, "%s%s", found->to, path + (whole == 1 ? 0 : whole)) < 0
+    return asprintf(ret_path, "%s%s", found->to, path + (length == 1 ? 0 : length)) < 0
                ? error_trace(-ENOMEM)
                : 0;
 }
