@@ -462,6 +462,10 @@ void scan_resume(Scan *scan);
 
 /* attach.c: listings into the tree */
 Node *attach_listing(Scan *scan, Listing *listing); /* NULL: nothing to compare */
+void attach_look_if_left(Engine *engine, Node *parent, const char *name, uint64_t left_begun);
+
+/* doubts.c: directories that are found at a second place */
+bool doubt_start(const Scan *scan, Node *known, Node *parent, const char *name);
 bool node_is_alias(const Node *node);
 size_t doubts_under_way(const Engine *engine); /* those of hung volumes aside */
 
