@@ -468,6 +468,7 @@ void attach_look_if_left(Engine *engine, Node *parent, const char *name, uint64_
 bool doubt_start(const Scan *scan, Node *known, Node *parent, const char *name);
 bool node_is_alias(const Node *node);
 size_t doubts_under_way(const Engine *engine); /* those of hung volumes aside */
+void doubts_clear(Engine *engine);
 
 /* displaced.c: directories whose name another one has */
 bool displaced_add(Engine *engine, Node *node);

@@ -50,16 +50,18 @@ typedef struct Walk {
     uint32_t mask;      /* for inotify_add_watch(2) */
     Rules *rules;       /* referenced */
     MountTable *mounts; /* referenced; NULL: mount points are walked into */
-    bool follow;        /* a root may be a symbolic link */
-    bool idle;          /* read from the disk only when nobody else does (ioprio_set(2)) */
-    bool names_only;    /* only watch and find subdirectories */
-    bool start_only;    /* the next slice ends after the start directory */
+    uint64_t dev, ino; /* what the start must be, or what it must be in; ino 0: whatever is there */
+    bool is_in;        /* the latter */
+    bool follow;       /* a root may be a symbolic link */
+    bool idle;         /* read from the disk only when nobody else does (ioprio_set(2)) */
+    bool names_only;   /* only watch and find subdirectories */
+    bool start_only;   /* the next slice ends after the start directory */
     _Atomic bool abort; /* the next slice only closes what is open; may be set during one */
     /* the answer of a slice */
     List listings; /* Listing.link; the asker takes them */
     bool finished;
     bool pseudo;     /* the start is on proc, sysfs or the like, or one of our own directories */
-    int start_error; /* positive errno: the start could not be opened */
+    int start_error; /* positive errno: the start could not be opened; ESTALE: it is another one */
     /* private */
     WalkFrame *frames;
     size_t n_frames, frames_capacity;

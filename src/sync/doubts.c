@@ -4,17 +4,28 @@
  * A watch descriptor follows its inode. So when a scan comes upon one that is known at another
  * place, either the directory was moved and its events were lost or are still to come, or it can be
  * reached by two paths (a bind mount, a root inside another one by a symbolic link). Which of the
- * two, only the disk can tell: the older place is looked at (a *doubt*), on its volume's thread.
+ * two, only the disk can tell: both places are looked at (a *doubt*), on the volume's thread.
  *
- *     not there any more  ─▶ it was moved: the node is relinked, and its rows follow
- *     still there         ─▶ an alias: it gets a node without a watch, which is polled, for the
- *                            kernel tells of its changes under the first path only
+ *     only at the newer one  ─▶ it was moved: the node is relinked, and its rows follow
+ *     at both                ─▶ an alias: it gets a node without a watch, which is polled, for the
+ *                               kernel tells of its changes under the first path only
+ *     not at the newer one   ─▶ it has gone on: that name is looked at again
+ *
+ * A path may lead to another directory meanwhile, because one above it has moved. So each place is
+ * a name in a directory that is opened and compared with the one that the tree has there. Where it
+ * is another one, an event is on its way, and the doubt waits for it; but not for longer than a
+ * second, for it may have been lost.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sync/engine-private.h"
+#include "util/clock.h"
 #include "util/error.h"
+
+#define WAIT_FOR_EVENTS CLOCK_US_PER_SEC
+#define LOOK_AGAIN      (20 * 1000)
 
 typedef struct Doubt {
     ListNode link; /* Engine.doubts */
@@ -24,13 +35,16 @@ typedef struct Doubt {
     Node *known;         /* referenced: where it was */
     Node *parent;        /* referenced: where it is now; NULL: it is a root */
     char *name;          /* in parent; of a root the path */
-    uint64_t begun;      /* Tree.n_moves */
+    Timer timer;         /* looks once more */
+    uint64_t until;      /* clock_now(): then what cannot be told is not waited for any more */
+    uint64_t begun;      /* Tree.n_moves when it was looked at */
     uint64_t left_begun; /* Engine.directories_left when it was found */
 } Doubt;
 
 static void doubt_free(Doubt *doubt)
 {
     list_remove(&doubt->link);
+    timer_disarm(&doubt->timer);
     probe_job_done(&doubt->probe);
     (void)volume_release(doubt->volume);
     (void)node_unref(doubt->known);
@@ -83,38 +97,130 @@ static void root_look_again(Engine *engine, const char *path)
     }
 }
 
-static void doubt_decide(Doubt *doubt, bool still_there)
+/* ---- looking at the two places ---- */
+
+/* What has been seen at a place. */
+typedef enum Sight {
+    SIGHT_THERE,
+    SIGHT_GONE,
+    SIGHT_UNKNOWN, /* the directory above it is another one, or cannot be read */
+} Sight;
+
+static bool is_moved(const Doubt *doubt)
+{
+    const Tree *tree = doubt->engine->tree;
+
+    return node_moved_since(tree, doubt->known, doubt->begun) ||
+           (doubt->parent && node_moved_since(tree, doubt->parent, doubt->begun));
+}
+
+/* A root has no directory above it that is known. */
+static int ask_for_root(Doubt *doubt, const Node *node)
+{
+    ProbeDirectory *directory;
+    int r =
+        probe_job_add_directory(&doubt->probe, node_name(node), node->dev, node->ino, &directory);
+
+    if (r < 0)
+        return error_trace(r);
+    directory->follow = true;
+    return 0;
+}
+
+static int ask_for(Doubt *doubt, const Node *parent, const char *name)
+{
+    CLEANUP_FREE char *path = node_path_new(parent);
+    ProbeDirectory *directory;
+    int r = path
+                ? probe_job_add_directory(&doubt->probe, path, parent->dev, parent->ino, &directory)
+                : -ENOMEM;
+
+    if (r < 0)
+        return error_trace(r);
+    directory->follow = parent->is_root;
+    return probe_directory_add(directory, name, NULL);
+}
+
+/* Is the directory at the place that was asked for? */
+static Sight sight_of(const Doubt *doubt, size_t i)
+{
+    const ProbeDirectory *place = &doubt->probe.directories[i];
+    const Node *known = doubt->known;
+    const Entry *entry;
+
+    if (place->n_names == 0)
+        return place->result == PROBE_RESULT_OK        ? SIGHT_THERE
+               : place->result == PROBE_RESULT_MISSING ? SIGHT_GONE
+                                                       : SIGHT_UNKNOWN;
+    entry = &place->names[0].entry;
+    if (place->result != PROBE_RESULT_OK || entry->type == ENTRY_TYPE_ERROR)
+        return SIGHT_UNKNOWN;
+    return entry->type == ENTRY_TYPE_DIRECTORY && entry->stamp.ino == known->ino &&
+                   (uint32_t)entry->stamp.dev == known->dev
+               ? SIGHT_THERE
+               : SIGHT_GONE;
+}
+
+/* ---- deciding ---- */
+
+static void decide_root(Doubt *doubt, Sight older)
 {
     Engine *engine = doubt->engine;
     Node *known = doubt->known;
 
-    if (!doubt->parent) {
-        if (still_there && !known->detached) {
-            make_alias_root(engine, doubt->name);
-        } else {
-            if (!known->detached && !known->is_root)
-                tree_remove(engine->tree, known); /* found under the root's name, by its inodes */
-            root_look_again(engine, doubt->name);
-        }
+    if (older == SIGHT_THERE && !known->detached) {
+        make_alias_root(engine, doubt->name);
         return;
     }
+    if (!known->detached && !known->is_root)
+        tree_remove(engine->tree, known); /* found under the root's name, by its inodes */
+    root_look_again(engine, doubt->name);
+}
+
+static void relink(Doubt *doubt)
+{
+    Engine *engine = doubt->engine;
+    Node *known = doubt->known;
+    Node *victim = tree_child(engine->tree, doubt->parent, doubt->name);
+
+    if (known->is_root || node_is_within(doubt->parent, known))
+        return;
+    if (victim && victim != known && victim->wd >= 0)
+        (void)displaced_add(engine, victim); /* it is somewhere, too */
+    engine_directory_moving(engine, known);
+    if (tree_move(engine->tree, known, doubt->parent, doubt->name) != 0)
+        return;
+    scan_node(engine, known, false, false);
+    attach_look_if_left(engine, doubt->parent, doubt->name, doubt->left_begun);
+}
+
+static void decide(Doubt *doubt, Sight older, Sight newer)
+{
     if (doubt->parent->detached)
         return;
-    if (known->detached || node_moved_since(engine->tree, known, doubt->begun)) {
-        scan_name(engine, doubt->parent, doubt->name); /* events came meanwhile */
-    } else if (still_there) {
-        make_alias(engine, doubt->parent, doubt->name);
-    } else if (!known->is_root && !node_is_within(doubt->parent, known)) {
-        Node *victim = tree_child(engine->tree, doubt->parent, doubt->name);
+    if (doubt->known->detached || is_moved(doubt) || newer == SIGHT_GONE)
+        scan_name(doubt->engine, doubt->parent, doubt->name);
+    else if (newer == SIGHT_THERE && older == SIGHT_THERE)
+        make_alias(doubt->engine, doubt->parent, doubt->name);
+    else if (newer == SIGHT_THERE)
+        relink(doubt);
+}
 
-        if (victim && victim != known && victim->wd >= 0)
-            (void)displaced_add(engine, victim); /* it is somewhere, too */
-        engine_directory_moving(engine, known);
-        if (tree_move(engine->tree, known, doubt->parent, doubt->name) != 0)
-            return;
-        scan_node(engine, known, false, false);
-        attach_look_if_left(engine, doubt->parent, doubt->name, doubt->left_begun);
-    }
+/* Both have been looked at. False: that is to be done again. */
+static bool is_decided(Doubt *doubt)
+{
+    Sight older = sight_of(doubt, 0);
+    Sight newer = doubt->parent ? sight_of(doubt, 1) : SIGHT_THERE;
+
+    if ((older == SIGHT_UNKNOWN || newer == SIGHT_UNKNOWN) && !doubt->known->detached &&
+        !is_moved(doubt) && clock_now() < doubt->until &&
+        timer_arm_in(&doubt->timer, LOOK_AGAIN) == 0)
+        return false;
+    if (doubt->parent)
+        decide(doubt, older, newer);
+    else
+        decide_root(doubt, older);
+    return true;
 }
 
 static void doubt_looked(WorkerJob *job)
@@ -123,10 +229,58 @@ static void doubt_looked(WorkerJob *job)
     Engine *engine = doubt->engine;
 
     volume_answered(engine, doubt->volume);
-    if (!job->cancelled && engine->running)
-        doubt_decide(doubt, doubt->probe.directories[0].result == PROBE_RESULT_OK);
+    if (!job->cancelled && engine->running && !is_decided(doubt))
+        return;
     doubt_free(doubt);
     engine_changed(engine);
+}
+
+/* False: no memory. */
+static bool doubt_look(Doubt *doubt)
+{
+    const Node *known = doubt->known;
+    int r;
+
+    probe_job_done(&doubt->probe);
+    probe_job_init(&doubt->probe, doubt_looked);
+    doubt->begun = doubt->engine->tree->n_moves;
+    r = known->parent ? ask_for(doubt, known->parent, node_name(known))
+                      : ask_for_root(doubt, known);
+    if (r == 0 && doubt->parent)
+        r = ask_for(doubt, doubt->parent, doubt->name);
+    if (r < 0)
+        return false;
+    volume_submit(doubt->engine, doubt->volume, &doubt->probe.job);
+    return true;
+}
+
+static void look_again(Timer *timer)
+{
+    Doubt *doubt = CONTAINER_OF(timer, Doubt, timer);
+    Engine *engine = doubt->engine;
+
+    if (doubt->known->detached || is_moved(doubt)) {
+        if (doubt->parent)
+            decide(doubt, SIGHT_UNKNOWN, SIGHT_UNKNOWN);
+        else
+            decide_root(doubt, SIGHT_UNKNOWN);
+    } else if (doubt_look(doubt)) {
+        return;
+    }
+    doubt_free(doubt);
+    engine_changed(engine);
+}
+
+/* doubts_clear() - nothing is watched any more: those that wait end, the others when they have been
+ * looked at */
+void doubts_clear(Engine *engine)
+{
+    LIST_FOREACH_SAFE (link, tmp, &engine->doubts) {
+        Doubt *doubt = CONTAINER_OF(link, Doubt, link);
+
+        if (timer_is_armed(&doubt->timer))
+            doubt_free(doubt);
+    }
 }
 
 /* doubts_under_way() - how many doubts there are, those of volumes that do not answer aside */
@@ -149,9 +303,7 @@ bool doubt_start(const Scan *scan, Node *known, Node *parent, const char *name)
 {
     Engine *engine = scan->engine;
     Volume *volume = volume_of(engine, known);
-    CLEANUP_FREE char *path = node_path_new(known);
-    Doubt *doubt = volume && path ? calloc(1, sizeof(*doubt)) : NULL;
-    ProbeDirectory *directory;
+    Doubt *doubt = volume ? calloc(1, sizeof(*doubt)) : NULL;
 
     if (!doubt)
         return false;
@@ -161,18 +313,14 @@ bool doubt_start(const Scan *scan, Node *known, Node *parent, const char *name)
     doubt->known = node_ref(known);
     doubt->parent = parent ? node_ref(parent) : NULL;
     doubt->name = strdup(name);
-    doubt->begun = engine->tree->n_moves;
     doubt->left_begun = scan->left_begun;
-    probe_job_init(&doubt->probe, doubt_looked);
-    if (!doubt->name ||
-        probe_job_add_directory(&doubt->probe, path, known->dev, known->ino, &directory) < 0) {
-        doubt_free(doubt);
-        return false;
-    }
-    directory->follow = known->is_root;
+    doubt->until = clock_now() + WAIT_FOR_EVENTS;
+    timer_init(&doubt->timer, engine->timers, look_again);
     list_append(&engine->doubts, &doubt->link);
-    volume_submit(engine, volume, &doubt->probe.job);
-    return true;
+    if (doubt->name && doubt_look(doubt))
+        return true;
+    doubt_free(doubt);
+    return false;
 }
 
 /* node_is_alias() - is a directory reached by a second path, under which nothing is heard of it? */

@@ -292,6 +292,16 @@ static void take_slice(Scan *scan, bool first)
     take_listings(scan, &listings);
 }
 
+/* At its path is another directory than the one in the tree. Where that one went its own event
+ * tells; what is there now is looked for by its name. */
+static void look_by_name(Scan *scan)
+{
+    const Node *dir = scan->dir;
+
+    if (scan->name[0] == '\0' && !dir->detached && dir->parent)
+        (void)engine_touch(scan->engine, dir->parent, node_name(dir), CHANGE_WAIT_NONE);
+}
+
 static void sliced(WorkerJob *job)
 {
     Scan *scan = CONTAINER_OF(CONTAINER_OF(job, Walk, job), Scan, walk);
@@ -317,6 +327,8 @@ static void sliced(WorkerJob *job)
         take_slice(scan, first);
     if (scan->walk.start_error != 0 && first && scan->root)
         root_scanned(scan->root, false, scan->walk.start_error);
+    if (scan->walk.start_error == ESTALE && first && scan->dir)
+        look_by_name(scan);
     if (scan->shallow)
         scan->walk.abort = true;
     if (scan->root && scan->walk.start_only && scan->n_joins == 0)
@@ -430,6 +442,11 @@ static Scan *scan_at(Engine *engine, Node *dir, const char *name, bool shallow, 
     scan->shallow = scan->walk.start_only = shallow;
     scan->walk.idle = idle;
     scan->walk.follow = name[0] == '\0' && dir->is_root;
+    if (dir->wd >= 0 && !(is_mount && name[0] == '\0')) {
+        scan->walk.dev = dir->dev;
+        scan->walk.ino = dir->ino;
+        scan->walk.is_in = name[0] != '\0';
+    }
     if (node_is_alias(dir))
         scan->walk.inotify_fd = -1;
     if (!scan->name) {
@@ -564,4 +581,5 @@ void scans_abort(Engine *engine)
     for (ListNode *link; (link = list_first(&engine->dirty));)
         dirty_free(engine, CONTAINER_OF(link, DirtyNode, link));
     displaced_clear(engine);
+    doubts_clear(engine);
 }

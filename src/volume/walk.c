@@ -249,6 +249,16 @@ static void stat_own(Walk *walk)
     }
 }
 
+/* Is it the directory that is meant? Something may have moved since its path was made. */
+static bool is_meant(const Walk *walk, int fd)
+{
+    struct stat st;
+
+    if (walk->ino == 0 || (walk->is_in ? fstatat(fd, "..", &st, 0) : fstat(fd, &st)) < 0)
+        return true;
+    return st.st_ino == walk->ino && st.st_dev == walk->dev;
+}
+
 static void walk_start(Walk *walk)
 {
     int fd;
@@ -258,6 +268,11 @@ static void walk_start(Walk *walk)
     fd = directory_open(walk->path, walk->follow);
     if (fd < 0) {
         walk->start_error = -fd;
+        return;
+    }
+    if (!is_meant(walk, fd)) {
+        (void)close(fd);
+        walk->start_error = ESTALE;
         return;
     }
     visit(walk, fd, strdup(""), NULL);

@@ -299,15 +299,19 @@ void node_set_inode(Node *node, uint64_t dev, uint64_t ino)
 }
 
 /*
- * node_moved_since() - was the node relinked after the tree's n_moves had this value?
+ * node_moved_since() - was the node, or a directory above it, relinked after the tree's n_moves had
+ * this value? Its path is another one then.
  *
- * The node keeps only the low half of the count. It tells the truth but for a node that rested for
+ * A node keeps only the low half of the count. It tells the truth but for a node that rested for
  * exactly as many moves as make that half come round again: 2^32, and not many more than have
  * happened since.
  */
 bool node_moved_since(const Tree *tree, const Node *node, uint64_t n_moves)
 {
-    return (uint32_t)tree->n_moves - node->moved < tree->n_moves - n_moves;
+    for (; node && !node->is_root; node = node->parent) /* a root is never relinked */
+        if ((uint32_t)tree->n_moves - node->moved < tree->n_moves - n_moves)
+            return true;
+    return false;
 }
 
 Node *node_ref(Node *node)

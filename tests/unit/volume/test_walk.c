@@ -224,6 +224,36 @@ static void test_list_of_a_removed_directory(void **state UNUSED)
     walk_done(&walk);
 }
 
+static int start_error(const char *path, const struct stat *st, bool is_in)
+{
+    Walk walk;
+    int error;
+
+    walk_new(&walk, path);
+    walk.dev = st->st_dev;
+    walk.ino = st->st_ino;
+    walk.is_in = is_in;
+    while (!walk.finished)
+        walk_slice(&walk);
+    error = walk.start_error;
+    assert_int_equal(list_is_empty(&walk.listings), error != 0);
+    walk_done(&walk);
+    return error;
+}
+
+/* A directory may have taken the place of the one that is asked for, or of one above it. */
+static void test_walk_of_another(void **state UNUSED)
+{
+    struct stat a, deep;
+
+    assert_int_equal(stat("a", &a), 0);
+    assert_int_equal(stat("a/deep", &deep), 0);
+    assert_int_equal(start_error("a", &a, false), 0);
+    assert_int_equal(start_error("a/deep", &a, true), 0);
+    assert_int_equal(start_error("a", &deep, false), ESTALE);
+    assert_int_equal(start_error("a/deep", &deep, true), ESTALE);
+}
+
 static void test_walk_of_nothing(void **state)
 {
     Walk walk;
@@ -308,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list_of_a_removed_directory, setup, teardown),
         cmocka_unit_test(test_walk_of_nothing),
+        cmocka_unit_test_setup_teardown(test_walk_of_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_walk_can_be_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
         cmocka_unit_test_setup_teardown(test_open_long_path, setup, teardown),

@@ -216,6 +216,8 @@ static void test_moved_since(void **state)
     before = f.tree.n_moves;
     assert_false(node_moved_since(&f.tree, f.a, before));
     assert_true(node_moved_since(&f.tree, f.a, before - 1));
+    assert_true(node_moved_since(&f.tree, f.c, before - 1)); /* with it */
+    assert_false(node_moved_since(&f.tree, f.root, before - 1));
     assert_int_equal(tree_move(&f.tree, f.d, f.a, "d"), 0);
     assert_true(node_moved_since(&f.tree, f.d, before));
     assert_false(node_moved_since(&f.tree, f.a, before));
