@@ -134,7 +134,6 @@ int write_remove_tree(Writer *w, const char *path, bool whole, bool *ret_any);
 
 int write_places_init(Writer *w);
 const char *write_place(const WriteRun *run);
-bool write_is_at_or_below(const char *path, const char *dir);
 int write_places_moved(Writer *w, const char *from, const char *to);
 void write_places_undo(Writer *w, size_t n_places);
 void write_places_keep(Writer *w);

@@ -143,7 +143,7 @@ static int sample_all(const OriginReader *reader, const StateFolder *folder)
 
 static bool is_apart(const char *a, const char *b)
 {
-    return strcmp(a, b) != 0 && !path_is_below(a, b) && !path_is_below(b, a);
+    return !path_is_within(a, b) && !path_is_below(b, a);
 }
 
 /* The path of a folder's row; *ret_path stays NULL when there is no row, or it is related to path:

@@ -181,7 +181,7 @@ static int park_tree(Writer *w, const char *path, char **ret_parked)
 /* It would be removed, or would take along what comes to the new path. */
 static bool is_in_the_way(const char *place, const char *new_path)
 {
-    return write_is_at_or_below(place, new_path) || path_is_below(new_path, place);
+    return path_is_within(place, new_path) || path_is_below(new_path, place);
 }
 
 /* One that waits goes on in this unit, and before it what comes above its new path. */
@@ -242,7 +242,7 @@ static int park_other_media(Writer *w, const WriteRun *run)
             other->result != STORE_OP_RESULT_PENDING)
             continue;
         r = write_find_id(w, other->op->media, other->op->id, &row);
-        if (!r && row.id && write_is_at_or_below(row.path, run->op->new_path))
+        if (!r && row.id && path_is_within(row.path, run->op->new_path))
             r = write_park_row(w, other, &row);
         if (r)
             return r;
@@ -259,7 +259,7 @@ static int make_room(Writer *w, WriteRun *run)
 
     /* Into one that has taken its place since, or out to where that was. */
     if (!run->parked &&
-        (write_is_at_or_below(write_place(run), path) || path_is_below(path, write_place(run)))) {
+        (path_is_within(write_place(run), path) || path_is_below(path, write_place(run)))) {
         r = park_tree(w, write_place(run), &run->parked);
         if (r)
             return r;

@@ -29,12 +29,6 @@ const char *write_place(const WriteRun *run)
     return run->op->place ? run->op->place : run->op->path;
 }
 
-/* write_is_at_or_below() - is it this directory, or in it? */
-bool write_is_at_or_below(const char *path, const char *dir)
-{
-    return strcmp(path, dir) == 0 || path_is_below(path, dir);
-}
-
 /* How many of the sorted moves are from before the first one below dir? */
 static size_t first_below(const PathMove *moves, size_t n, const char *dir)
 {

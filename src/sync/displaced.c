@@ -108,6 +108,7 @@ void displaced_continue(Engine *engine)
         engine->displaced_rest = now + REST;
 }
 
+/* displaced_clear() - nothing is watched any more: those that were not found leave the tree */
 void displaced_clear(Engine *engine)
 {
     timer_disarm(&engine->displaced_timer);

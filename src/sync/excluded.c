@@ -94,7 +94,7 @@ bool excluded_forget(Engine *engine, const char *path)
     for (size_t i = 0; i < engine->n_excluded; i++) {
         char *excluded = engine->excluded[i];
 
-        if (strcmp(excluded, path) == 0 || path_is_below(excluded, path))
+        if (path_is_within(excluded, path))
             free(excluded);
         else
             engine->excluded[kept++] = excluded;
@@ -210,7 +210,7 @@ bool own_gone_has(const Engine *engine, const char *path)
     LIST_FOREACH (link, &engine->own_gone) {
         const OwnGone *gone = CONTAINER_OF(link, OwnGone, link);
 
-        if (strcmp(gone->path, path) == 0 || path_is_below(path, gone->path))
+        if (path_is_within(path, gone->path))
             return true;
     }
     return false;

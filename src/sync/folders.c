@@ -83,7 +83,7 @@ static const SnapshotFolder *find(const SnapshotFolders *folders, const char *pa
 /* root_is_covered() - is a path at or below a registered folder? */
 bool root_is_covered(const char *path, const char *root)
 {
-    return strcmp(path, root) == 0 || path_is_below(path, root);
+    return path_is_within(path, root);
 }
 
 static bool is_folder(const void *owner, const char *path)

@@ -103,11 +103,22 @@ static bool is_same(const char *path, const char *other, size_t length)
     return strncmp(path, other, length) == 0 && path[length] == '\0';
 }
 
-/* Do the first bytes of a path name a directory above it, or itself? */
-static bool is_end(const char *path, size_t length)
+/* The next shorter directory on the way up a path, from the path itself (SIZE_MAX) to "/": how many
+ * bytes name it. 0: there is none. */
+static size_t next_above(const char *path, size_t length)
 {
-    return path[length] == '/' || path[length] == '\0' || length == 1;
+    if (length == SIZE_MAX)
+        return strlen(path);
+    if (length <= 1)
+        return 0;
+    while (--length > 1 && path[length] != '/')
+        ;
+    return length;
 }
+
+#define FOREACH_ABOVE(length, path)                                                                \
+    for (size_t length = next_above((path), SIZE_MAX); length > 0;                                 \
+         length = next_above((path), length))
 
 typedef enum Claim {
     CLAIM_NONE,
@@ -158,9 +169,7 @@ static const Move *move_to(const Moves *moves, const char *path, size_t length)
 /* Who takes along what stands at this path? */
 static const Move *nearest_from(const Moves *moves, const char *path)
 {
-    for (size_t length = strlen(path); length > 0; length--) {
-        if (!is_end(path, length))
-            continue;
+    FOREACH_ABOVE (length, path) {
         for (HashNode *h = hash_first(&moves->by_rows_path, hash_bytes(path, length, 0)); h;
              h = hash_next(h)) {
             const Move *move = CONTAINER_OF(h, Move, by_rows_path);
@@ -175,12 +184,13 @@ static const Move *nearest_from(const Moves *moves, const char *path)
 /* Who brings what will stand at this path? */
 static const Move *nearest_to(const Moves *moves, const char *path)
 {
-    const Move *move = NULL;
+    FOREACH_ABOVE (length, path) {
+        const Move *move = move_to(moves, path, length);
 
-    for (size_t length = strlen(path); length > 0 && !move; length--)
-        if (is_end(path, length))
-            move = move_to(moves, path, length);
-    return move;
+        if (move)
+            return move;
+    }
+    return NULL;
 }
 
 /* Rows are just being brought to where the rows of this path go, or are. */
@@ -202,14 +212,16 @@ static bool is_overtaken(const Moves *moves, const char *rows_path)
 static bool has_no_rows(const Moves *moves, const Node *node, const char *rows_path)
 {
     const Node *own = nearest_moved(moves, node);
-    Claim claim = CLAIM_NONE;
 
     if (moves->by_rows_path.count == 0 || own == node)
         return false;
-    for (size_t length = strlen(rows_path); length > 0 && claim == CLAIM_NONE; length--)
-        if (is_end(rows_path, length))
-            claim = claim_at(moves, own, rows_path, length);
-    return claim == CLAIM_OTHER || is_overtaken(moves, rows_path);
+    FOREACH_ABOVE (length, rows_path) {
+        Claim claim = claim_at(moves, own, rows_path, length);
+
+        if (claim != CLAIM_NONE)
+            return claim == CLAIM_OTHER || is_overtaken(moves, rows_path);
+    }
+    return is_overtaken(moves, rows_path);
 }
 
 /*
@@ -409,6 +421,7 @@ void moves_committed(Moves *moves, const PathMove *paths, size_t n_paths)
     }
 }
 
+/* moves_init() - an empty one; moves_clear() frees it */
 void moves_init(Moves *moves)
 {
     *moves = (Moves){0};
@@ -416,6 +429,8 @@ void moves_init(Moves *moves)
     list_init(&moves->taken);
 }
 
+/* moves_clear() - forget what is due; what is with the store is freed as it comes back, and then
+ * this is to be called again */
 void moves_clear(Moves *moves)
 {
     for (ListNode *link; (link = list_first(&moves->due));)

@@ -211,7 +211,7 @@ static void mount_changed(void *context, const char *point)
 
         if (root->gone)
             continue;
-        if (strcmp(path, point) == 0 || path_is_below(path, point)) {
+        if (path_is_within(path, point)) {
             root->unsure = true;
             scan_give_up(root);
             engine->counters.rescans_mount++;

@@ -18,6 +18,7 @@ static void stray_clear(RenameStray *stray)
     *stray = (RenameStray){0};
 }
 
+/* renames_clear_strays() - forget all of them */
 void renames_clear_strays(Renames *renames)
 {
     for (size_t i = 0; i < RENAMES_STRAYS; i++)

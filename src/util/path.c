@@ -85,6 +85,12 @@ bool path_is_below(const char *path, const char *dir)
     return path[length] == '/' && path[length + 1] != '\0';
 }
 
+/* path_is_within() - the same; dir itself is, too */
+bool path_is_within(const char *path, const char *dir)
+{
+    return strcmp(path, dir) == 0 || path_is_below(path, dir);
+}
+
 static int compare_moves(const void *a, const void *b)
 {
     return strcmp(((const PathMove *)a)->from, ((const PathMove *)b)->from);

@@ -26,22 +26,6 @@ void names_free(char **names, size_t n)
     free(names);
 }
 
-/* listing_free() - free a listing; returns NULL */
-Listing *listing_free(Listing *listing)
-{
-    if (!listing)
-        return NULL;
-    for (size_t i = 0; i < listing->n_files; i++)
-        free(listing->files[i].name);
-    free(listing->files);
-    names_free(listing->children, listing->n_children);
-    names_free(listing->bad_names, listing->n_bad);
-    free(listing->real_path);
-    free(listing->name);
-    free(listing);
-    return NULL;
-}
-
 static int names_add(char ***names, size_t *n, size_t *capacity, const char *name)
 {
     int r = array_reserve(names, capacity, *n + 1, sizeof(char *));

@@ -239,7 +239,7 @@ const Mount *mount_table_find(const MountTable *table, const char *path)
         const Mount *mount = &table->items[i];
         size_t length = strlen(mount->point);
 
-        if (strcmp(path, mount->point) != 0 && !path_is_below(path, mount->point))
+        if (!path_is_within(path, mount->point))
             continue;
         if (!best || length >= best_length) {
             best = mount;

@@ -122,6 +122,22 @@ static void pop_frame(Walk *walk)
     names_free(frame->children, frame->n_children);
 }
 
+/* listing_free() - free a listing; returns NULL */
+Listing *listing_free(Listing *listing)
+{
+    if (!listing)
+        return NULL;
+    for (size_t i = 0; i < listing->n_files; i++)
+        free(listing->files[i].name);
+    free(listing->files);
+    names_free(listing->children, listing->n_children);
+    names_free(listing->bad_names, listing->n_bad);
+    free(listing->real_path);
+    free(listing->name);
+    free(listing);
+    return NULL;
+}
+
 /* Takes over name. */
 static Listing *listing_new(Walk *walk, char *name, uint64_t parent)
 {
