@@ -13,6 +13,7 @@
 #include "store/row_id.h"
 #include "store/strings.h"
 #include "util/file_stamp.h"
+#include "util/path.h"
 
 typedef struct State {
     Database database;
@@ -97,9 +98,9 @@ void state_announce(State *state, const char *path);
 void state_announce_done(State *state, const char *path);
 int state_read_announced(State *state, StringList *paths); /* 0 or -ENOMEM */
 
-/* Problems and excluded folders, by path. */
+/* Problems, by path. */
 void state_write_problem(State *state, const char *path, const FileStamp *stamp,
                          const char *reason);
 void state_clear_problem(State *state, const char *path);
-void state_clear_problems(State *state, const char *path);                   /* and below */
-void state_move_paths(State *state, const char *path, const char *new_path); /* and below */
+void state_clear_problems(State *state, const char *path);                     /* and below */
+void state_move_problems(State *state, const PathMove *moves, size_t n_moves); /* sorted */

@@ -301,6 +301,7 @@ int store_problem_count(Store *store, uint64_t *ret_count);
 /* Folders that the user removed in the app while they are still on disk. */
 int store_exclude(Store *store, const char *path);
 int store_include(Store *store, const char *path); /* and everything below it */
+int store_set_excluded(Store *store, char *const *paths, size_t n_paths);
 int store_read_excluded(Store *store, char ***ret_paths, size_t *ret_n); /* in path order */
 
 /* ---- GET /folders/status ---- */

@@ -134,6 +134,7 @@ int write_remove_tree(Writer *w, const char *path, bool whole, bool *ret_any);
 
 int write_places_init(Writer *w);
 const char *write_place(const WriteRun *run);
+const char *write_place_before(const Writer *w, const WriteRun *run);
 int write_places_moved(Writer *w, const char *from, const char *to);
 void write_places_undo(Writer *w, size_t n_places);
 void write_places_keep(Writer *w);

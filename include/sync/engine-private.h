@@ -161,9 +161,10 @@ typedef struct MediaTask {
     ListNode link; /* Volume.media_queue, or Engine.media_queue */
     Engine *engine;
     Change *change;
-    Volume *volume; /* that it is read on; NULL when it is on none any more */
-    char *row_id;   /* NULL: a new file */
-    char *metadata; /* of the row; NULL */
+    Volume *volume;  /* that it is read on; NULL when it is on none any more */
+    char *row_id;    /* NULL: a new file */
+    char *folder_id; /* of the row; NULL */
+    char *metadata;  /* of the row; NULL */
     bool has_fingerprint;
     uint64_t fingerprint;
     bool has_stamp;
@@ -248,7 +249,8 @@ struct Engine {
     HashTable held_folders;   /* HeldFolder.by_path */
     char **excluded;          /* folders that the user removed while they are on disk */
     size_t n_excluded;
-    char **always; /* registered folders that the ignore globs would hide */
+    bool excluded_moved; /* and the state database has not been told */
+    char **always;       /* registered folders that the ignore globs would hide */
     size_t n_always;
     bool folders_known;
     bool folders_resumed; /* it was read before the watcher was stopped, and nothing since */
@@ -365,7 +367,8 @@ void engine_problem_clear_one(Engine *engine, const char *path);
 
 /* events.c */
 WatchListener events_listener(void);
-void engine_directory_moving(Engine *engine, Node *node); /* before the tree is changed */
+/* Before the tree is changed. */
+void engine_directory_moving(Engine *engine, Node *node, const Node *to, const char *to_name);
 
 /* folders.c: the folders table */
 int folders_init(Engine *engine);
@@ -377,8 +380,12 @@ int rules_build(Engine *engine);
 /* excluded.c: folders that the user removed in the app */
 void excluded_done(Engine *engine);
 bool excluded_forget(Engine *engine, const char *path); /* registered or made again: was it one? */
+bool excluded_any_within(const Engine *engine, const char *path); /* is it one, or above one? */
 void excluded_add(Engine *engine, const char *path);
 void excluded_remember(Engine *engine); /* all of them, once more */
+void excluded_moved(Engine *engine, const char *from, const char *to);
+void excluded_save(Engine *engine);
+void excluded_unwatch(Engine *engine); /* those that are in the tree */
 /* The directory at path was listed: what is not in it is excluded no more. */
 void excluded_listed(Engine *engine, const char *path, const Listing *listing);
 /* We remove or move this folder. */

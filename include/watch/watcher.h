@@ -33,6 +33,9 @@ struct WatchListener {
     void (*file_arrived)(WatchListener *listener, Node *dir, const char *name, uint32_t cookie);
     /* A watched directory goes to another watched place: called before the tree is changed. */
     void (*directory_moving)(WatchListener *listener, Node *node, Node *to, const char *to_name);
+    /* One that is not watched, or may not be, went from one name to another. */
+    void (*unwatched_moved)(WatchListener *listener, const Node *from, const char *from_name,
+                            const Node *to, const char *to_name);
     /* Another directory took the name of this one, and it has not been told where it is: it must be
      * given another place in the tree, or be removed. */
     void (*unplaced)(WatchListener *listener, Node *node);

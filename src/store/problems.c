@@ -4,6 +4,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -72,19 +73,36 @@ void state_clear_problems(State *state, const char *path)
                     path, NULL);
 }
 
-/* state_move_paths() - a directory was renamed: what the lists say of it and below moves along */
-void state_move_paths(State *state, const char *path, const char *new_path)
+static void problems_move(State *state, const char *path, const char *new_path)
 {
     state_run_range(state,
                     "UPDATE OR REPLACE problems SET path ="
                     " CAST(?4 || substr(path, length(?1) + 1) AS BLOB)"
                     " WHERE path = ?1 OR (path >= ?2 AND path < ?3)",
                     path, new_path);
-    state_run_range(state,
-                    "UPDATE OR REPLACE excluded SET path ="
-                    " CAST(?4 || substr(path, length(?1) + 1) AS BLOB)"
-                    " WHERE path = ?1 OR (path >= ?2 AND path < ?3)",
-                    path, new_path);
+}
+
+/*
+ * state_move_problems() - directories have moved, all at once: the problems of what is in them move
+ * along
+ *
+ * Two may have been exchanged. So they are put aside first, those of the deepest directory first,
+ * under names that no path has.
+ */
+void state_move_problems(State *state, const PathMove *moves, size_t n_moves)
+{
+    for (size_t i = n_moves; i-- > 0;) {
+        char aside[32];
+
+        (void)snprintf(aside, sizeof(aside), "\n%zu", i);
+        problems_move(state, moves[i].from, aside);
+    }
+    for (size_t i = 0; i < n_moves; i++) {
+        char aside[32];
+
+        (void)snprintf(aside, sizeof(aside), "\n%zu", i);
+        problems_move(state, aside, moves[i].to);
+    }
 }
 
 /* ---- GET /problems ---- */
@@ -146,22 +164,45 @@ int store_problem_count(Store *store, uint64_t *ret_count)
 
 /* ---- excluded folders ---- */
 
+static void excluded_add(State *state, const char *path)
+{
+    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+
+    if (!state_check(state,
+                     database_prepare(&state->database,
+                                      "INSERT OR IGNORE INTO excluded (path) VALUES (?1)", &s)))
+        return;
+    statement_bind_blob(s, 1, path);
+    (void)state_check(state, statement_run(s));
+}
+
 /* store_exclude() - the user removed this folder in the app: it must not come back by itself */
 int store_exclude(Store *store, const char *path)
 {
-    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
     State *state = &store->state;
 
     if (store->options.read_only)
         return 0;
     (void)state_ready(state);
-    if (!state_check(state,
-                     database_prepare(&state->database,
-                                      "INSERT OR IGNORE INTO excluded (path) VALUES (?1)", &s)))
-        return 0;
-    statement_bind_blob(s, 1, path);
     state_write_begin(state);
-    (void)state_check(state, statement_run(s));
+    excluded_add(state, path);
+    state_end(state);
+    return 0;
+}
+
+/* store_set_excluded() - these are the excluded folders, and no others: directories above them have
+ * moved */
+int store_set_excluded(Store *store, char *const *paths, size_t n_paths)
+{
+    State *state = &store->state;
+
+    if (store->options.read_only)
+        return 0;
+    (void)state_ready(state);
+    state_write_begin(state);
+    (void)state_check(state, database_run(&state->database, "DELETE FROM excluded"));
+    for (size_t i = 0; i < n_paths; i++)
+        excluded_add(state, paths[i]);
     state_end(state);
     return 0;
 }

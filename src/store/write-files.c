@@ -219,10 +219,6 @@ static void apply_run(State *state, const WriteRun *run)
     case STORE_OP_FOLDER_ENSURE:
         apply_directory(state, run->folder_id, op);
         break;
-    case STORE_OP_FOLDER_MOVE:
-        if (run->result == STORE_OP_RESULT_DONE)
-            state_move_paths(state, write_place(run), op->new_path);
-        break;
     case STORE_OP_FOLDER_REMOVE:
     case STORE_OP_PROBLEM_CLEAR:
         if (op->path && op->exact)
@@ -236,6 +232,8 @@ static void apply_run(State *state, const WriteRun *run)
         break;
     case STORE_OP_MEDIA_REMOVE:
         break; /* Writer.gone */
+    case STORE_OP_FOLDER_MOVE:
+        break; /* all of them together: apply_moves() */
     }
 }
 
@@ -243,6 +241,30 @@ static bool run_is_new(const WriteRun *run)
 {
     return !run->published && run->result != STORE_OP_RESULT_PENDING &&
            run->result != STORE_OP_RESULT_FAILED;
+}
+
+static bool is_done_move(const WriteRun *run)
+{
+    return run->op->kind == STORE_OP_FOLDER_MOVE && run_is_new(run) &&
+           run->result == STORE_OP_RESULT_DONE;
+}
+
+static void apply_moves(Writer *w)
+{
+    CLEANUP_FREE PathMove *moves = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->n_runs; i++)
+        n += is_done_move(&w->runs[i]);
+    moves = n > 0 ? calloc(n, sizeof(*moves)) : NULL;
+    if (!moves)
+        return;
+    n = 0;
+    for (size_t i = 0; i < w->n_runs; i++)
+        if (is_done_move(&w->runs[i]))
+            moves[n++] = (PathMove){write_place_before(w, &w->runs[i]), w->runs[i].op->new_path};
+    path_moves_sort(moves, n);
+    state_move_problems(&w->store->state, moves, n);
 }
 
 /* A row that has come from another folder: that one may have gone in the same call. */
@@ -301,6 +323,7 @@ void write_apply(Writer *w)
         else
             state_forget_folder(state, w->gone.items[i]);
     write_graves_apply(w);
+    apply_moves(w);
     for (size_t i = 0; i < w->n_runs; i++)
         if (run_is_new(&w->runs[i])) {
             apply_run(state, &w->runs[i]);

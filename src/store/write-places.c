@@ -29,6 +29,15 @@ const char *write_place(const WriteRun *run)
     return run->op->place ? run->op->place : run->op->path;
 }
 
+/* write_place_before() - where they were when this transaction began. Borrowed */
+const char *write_place_before(const Writer *w, const WriteRun *run)
+{
+    for (size_t i = 0; i < w->n_places; i++)
+        if (w->places[i].run == run)
+            return w->places[i].before ? w->places[i].before : run->op->path;
+    return write_place(run);
+}
+
 /* How many of the sorted moves are from before the first one below dir? */
 static size_t first_below(const PathMove *moves, size_t n, const char *dir)
 {

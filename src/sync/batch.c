@@ -517,6 +517,7 @@ void batch_run(Engine *engine)
         return;
     if (is_lazy(engine) || places_wait(engine))
         return;
+    excluded_save(engine);
     list_init(&taken);
     take_writes(engine, &taken);
     if (list_is_empty(&taken))

@@ -41,7 +41,7 @@ bool displaced_add(Engine *engine, Node *node)
         return false;
     (void)snprintf(displaced->name, sizeof(displaced->name), "\n.displaced-%u",
                    ++engine->n_displaced);
-    engine_directory_moving(engine, node);
+    engine_directory_moving(engine, node, node->parent, displaced->name);
     if (tree_move(engine->tree, node, node->parent, displaced->name) != 0) {
         free(displaced);
         return false;

@@ -187,7 +187,7 @@ static void relink(Doubt *doubt)
         return;
     if (victim && victim != known && victim->wd >= 0)
         (void)displaced_add(engine, victim); /* it is somewhere, too */
-    engine_directory_moving(engine, known);
+    engine_directory_moving(engine, known, doubt->parent, doubt->name);
     if (tree_move(engine->tree, known, doubt->parent, doubt->name) != 0)
         return;
     scan_node(engine, known, false, false);

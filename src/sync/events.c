@@ -286,20 +286,42 @@ static void on_file_arrived(WatchListener *listener, Node *dir, const char *name
         change->written = true;
 }
 
-/* engine_directory_moving() - a directory is about to be relinked */
-void engine_directory_moving(Engine *engine, Node *node)
+static void move_excluded(Engine *engine, const Node *dir, const char *name, const Node *to,
+                          const char *to_name)
 {
+    CLEANUP_FREE char *above = node_path_new(dir);
+    CLEANUP_FREE char *to_above = node_path_new(to);
+    CLEANUP_FREE char *path = above ? path_join(above, name) : NULL;
+    CLEANUP_FREE char *to_path = to_above ? path_join(to_above, to_name) : NULL;
+
+    if (path && to_path)
+        excluded_moved(engine, path, to_path);
+}
+
+/* engine_directory_moving() - a directory is about to be relinked */
+void engine_directory_moving(Engine *engine, Node *node, const Node *to, const char *to_name)
+{
+    if (engine->n_excluded > 0)
+        move_excluded(engine, node->parent, node_name(node), to, to_name);
     if (moves_record(&engine->moves, node) == MOVES_E_NO_ROWS)
         dirty_add(engine, node, false); /* it gets its own */
 }
 
-static void on_directory_moving(WatchListener *listener, Node *node, Node *to UNUSED,
-                                const char *to_name UNUSED)
+static void on_directory_moving(WatchListener *listener, Node *node, Node *to, const char *to_name)
 {
     Engine *engine = engine_of(listener);
 
     if (engine->running)
-        engine_directory_moving(engine, node);
+        engine_directory_moving(engine, node, to, to_name);
+}
+
+static void on_unwatched_moved(WatchListener *listener, const Node *from, const char *from_name,
+                               const Node *to, const char *to_name)
+{
+    Engine *engine = engine_of(listener);
+
+    if (engine->running && engine->n_excluded > 0)
+        move_excluded(engine, from, from_name, to, to_name);
 }
 
 static void on_unplaced(WatchListener *listener, Node *node)
@@ -356,6 +378,6 @@ void engine_node_missing(Engine *engine, Node *node)
 /* events_listener() - what the engine gives to its watcher */
 WatchListener events_listener(void)
 {
-    return (WatchListener){on_changed,  on_file_left, on_file_arrived, on_directory_moving,
-                           on_unplaced, on_lost,      on_overflow};
+    return (WatchListener){on_changed,         on_file_left, on_file_arrived, on_directory_moving,
+                           on_unwatched_moved, on_unplaced,  on_lost,         on_overflow};
 }

@@ -10,11 +10,13 @@
  * still shows the row, and a note that was dropped then would make the next one look like the
  * user's doing.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sync/engine-private.h"
 #include "util/log.h"
+#include "util/path.h"
 
 #define OWN_GONE_MAX 4096
 
@@ -85,6 +87,14 @@ void excluded_remember(Engine *engine)
         remember(engine, engine->excluded[i], true);
 }
 
+bool excluded_any_within(const Engine *engine, const char *path)
+{
+    for (size_t i = 0; i < engine->n_excluded; i++)
+        if (path_is_within(engine->excluded[i], path))
+            return true;
+    return false;
+}
+
 /* excluded_forget() - a folder was registered again, or its directory made anew: was it excluded?
  */
 bool excluded_forget(Engine *engine, const char *path)
@@ -105,6 +115,98 @@ bool excluded_forget(Engine *engine, const char *path)
     remember(engine, path, false);
     (void)rules_build(engine);
     return true;
+}
+
+/*
+ * excluded_moved() - a directory goes from one path to another: what was removed below it stays
+ * away there too
+ *
+ * At once, not when its rows have followed: it is looked through before. The state database is told
+ * before them (excluded_save()): rows that have not followed when the daemon ends do so later, and
+ * move along what is below their older path only.
+ */
+void excluded_moved(Engine *engine, const char *from, const char *to)
+{
+    bool moved = false;
+
+    for (size_t i = 0; i < engine->n_excluded; i++) {
+        char *path;
+
+        if (!path_is_within(engine->excluded[i], from) ||
+            asprintf(&path, "%s%s", to, engine->excluded[i] + strlen(from)) < 0)
+            continue;
+        free(engine->excluded[i]);
+        engine->excluded[i] = path;
+        moved = true;
+    }
+    if (!moved)
+        return;
+    engine->excluded_moved = true;
+    (void)rules_build(engine);
+}
+
+/* excluded_unwatch() - a scan has found the directory above them before it was known whose rows are
+ * its: what is in the tree by now leaves it */
+void excluded_unwatch(Engine *engine)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < engine->n_excluded; i++) {
+        Node *node = node_find(engine, engine->excluded[i]);
+
+        if (!node || node->is_root)
+            continue;
+        tree_remove(engine->tree, node);
+        found = true;
+    }
+    if (found)
+        places_sweep(engine);
+}
+
+typedef struct SetTask {
+    StoreTask task;
+    char **paths;
+    size_t n_paths;
+} SetTask;
+
+static int set_work(StoreTask *task, Store *store)
+{
+    SetTask *set = CONTAINER_OF(task, SetTask, task);
+
+    return store_set_excluded(store, set->paths, set->n_paths);
+}
+
+static void set_finish(StoreTask *task)
+{
+    SetTask *set = CONTAINER_OF(task, SetTask, task);
+
+    for (size_t i = 0; i < set->n_paths; i++)
+        free(set->paths[i]);
+    free(set->paths);
+    free(set);
+}
+
+/* excluded_save() - the paths of all directories are final: tell the state database what has moved
+ * along. Without memory the next time */
+void excluded_save(Engine *engine)
+{
+    SetTask *set = engine->excluded_moved ? calloc(1, sizeof(*set)) : NULL;
+
+    if (!set)
+        return;
+    set->task.work = set_work;
+    set->task.finish = set_finish;
+    set->paths = calloc(engine->n_excluded + 1, sizeof(char *));
+    for (size_t i = 0; set->paths && i < engine->n_excluded; i++) {
+        set->paths[set->n_paths] = strdup(engine->excluded[i]);
+        set->n_paths += set->paths[set->n_paths] != NULL;
+    }
+    if (!set->paths || set->n_paths < engine->n_excluded) {
+        set_finish(&set->task);
+        return;
+    }
+    engine->excluded_moved = false;
+    store_task_submit(&set->task, engine, WORKER_PRIORITY_HIGH);
 }
 
 static int compare_names(const void *a, const void *b)

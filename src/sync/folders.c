@@ -339,11 +339,25 @@ static void scan_parent_of(Engine *engine, const char *path)
         scan_name(engine, node, path_name(path));
 }
 
+/* It is no new row: its directory has moved, and this daemon let it follow. */
+static bool has_moved(const FoldersTask *task, const SnapshotFolder *folder)
+{
+    for (size_t i = 0; task->before && i < task->before->count; i++)
+        if (strcmp(task->before->items[i].id, folder->id) == 0)
+            return true;
+    return false;
+}
+
 static void take_added(Engine *engine, const FoldersTask *task)
 {
-    for (size_t i = 0; i < task->added.count && engine->n_excluded > 0; i++)
-        if (excluded_forget(engine, task->added.items[i]->path))
-            scan_parent_of(engine, task->added.items[i]->path);
+    for (size_t i = 0; i < task->added.count && engine->n_excluded > 0; i++) {
+        const SnapshotFolder *folder = task->added.items[i];
+
+        if (!excluded_any_within(engine, folder->path) || has_moved(task, folder))
+            continue;
+        if (excluded_forget(engine, folder->path))
+            scan_parent_of(engine, folder->path);
+    }
 }
 
 /* Folders that the user removed, and added again while nobody looked. */

@@ -382,6 +382,11 @@ static bool is_root_seen(const Origin *origin)
 
 static void origin_move(Origin *origin)
 {
+    CLEANUP_FREE char *path = node_path_new(origin->node);
+
+    if (path)
+        excluded_moved(origin->engine, origin->rows_path, path);
+    excluded_unwatch(origin->engine);
     if (moves_record_from(&origin->engine->moves, origin->node, origin->rows_path))
         origin->state = ORIGIN_STATE_MOVING;
     else

@@ -31,6 +31,7 @@ MediaTask *media_task_free(MediaTask *task)
     if (task->media.thumbnail_fd >= 0)
         (void)close(task->media.thumbnail_fd);
     free(task->row_id);
+    free(task->folder_id);
     free(task->metadata);
     free(task->thumbnail);
     free(task);
@@ -61,6 +62,28 @@ static void task_again(MediaTask *task, uint64_t delay)
     (void)media_task_free(task);
 }
 
+/* The row stays as it is, but the file that it was made from is no more: another one has its inode
+ * number next, perhaps a copy with the same size and time. */
+static void take_inode(const MediaTask *task)
+{
+    Write *write;
+
+    if (!task->row_id || !task->has_stamp || file_stamp_same_inode(&task->stamp, &task->seen))
+        return;
+    write = batch_new(STORE_OP_STAMP, NULL, NULL);
+    if (!write)
+        return;
+    write->op.media = task->media.kind;
+    write->op.id = strdup(task->row_id);
+    write->op.folder_id = task->folder_id ? strdup(task->folder_id) : NULL;
+    write->op.stamp = task->stamp;
+    write->op.stamp.dev = task->seen.dev;
+    write->op.stamp.ino = task->seen.ino;
+    write->op.has_fingerprint = task->has_fingerprint;
+    write->op.fingerprint = task->fingerprint;
+    batch_add(task->engine, write);
+}
+
 /* lasting: it will be no better before the file changes, so until then it is not tried again. */
 static void task_problem(MediaTask *task, const char *reason, bool lasting)
 {
@@ -74,6 +97,8 @@ static void task_problem(MediaTask *task, const char *reason, bool lasting)
     }
     if (path)
         engine_problem(task->engine, path, &stamp, reason);
+    if (lasting)
+        take_inode(task);
     task_finish(task);
 }
 
@@ -248,6 +273,7 @@ void reading_queue(Engine *engine, Change *change, const StoreRow *row, const Fi
     task->media.fd = task->media.sidecar_fd = task->media.thumbnail_fd = -1;
     if (row) {
         task->row_id = strdup(row->id);
+        task->folder_id = row->folder_id ? strdup(row->folder_id) : NULL;
         task->metadata = row->metadata ? strdup(row->metadata) : NULL;
         task->has_fingerprint = row->has_fingerprint;
         task->fingerprint = row->fingerprint;

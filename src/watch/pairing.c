@@ -109,6 +109,9 @@ static void move_flush(Pairing *pairing, size_t i)
 {
     DirectoryMove move = move_take(pairing, i);
 
+    if (!move.from->detached && !move.to->detached)
+        pairing->listener->unwatched_moved(pairing->listener, move.from, move.from_name, move.to,
+                                           move.to_name);
     move_tell(pairing, &move);
     move_done(&move);
 }

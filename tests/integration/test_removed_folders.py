@@ -224,3 +224,57 @@ def test_drive_away_and_back(own_mounts, library):
     lib.stop()
     lib.umount("r")
     lib.umount("drive")
+
+
+def test_itself_renamed(library):
+    """By another name it is the same folder."""
+    lib = removed(library)
+    lib.rename("r/sub", "r/other")
+    lib.not_indexed = {"r/other"}
+    lib.photo("r/other/new.jpg")
+    lib.photo("r/sub/new.jpg")
+    names = LEFT | {"r/sub/new.jpg"}
+    lib.expect(names)
+    lib.kill()
+    lib.start()
+    lib.expect(names)
+
+
+def move_above(lib, how):
+    """The directory above the removed one; returns its new name."""
+    if how == "down":
+        lib.stop()
+    if how == "exchanged":
+        lib.exchange("r/a", "r/z")
+    else:
+        lib.rename("r/a", "r/m")
+    if how == "down":
+        lib.start()
+    return "r/z" if how == "exchanged" else "r/m"
+
+
+@pytest.mark.parametrize("how", ["live", "exchanged", "down"])
+def test_directory_above_moved(library, how):
+    lib = library(roots=("r",))
+    for name in ("r/a/sub/deep/c.jpg", "r/a/b.jpg", "r/z/e.jpg"):
+        lib.photo(name)
+    lib.start()
+    lib.settle()
+    remove_folder_rows(lib, "r/a/sub")
+    forget_thumbnails_without_rows(lib)
+    lib.not_indexed.add("r/a/sub")
+    wait_for("it is not watched", lambda: lib.path("r/a/sub") not in watched(lib))
+    lib.expect({"r/a/b.jpg", "r/z/e.jpg"})
+    to = move_above(lib, how)
+    lib.not_indexed = {f"{to}/sub"}
+    names = {f"{to}/b.jpg", "r/a/e.jpg" if how == "exchanged" else "r/z/e.jpg"}
+    lib.expect(names)
+    lib.photo(f"{to}/sub/new.jpg")
+    lib.photo(f"{to}/seen.jpg")
+    lib.photo("r/a/sub/other.jpg")  # not the one that was removed
+    names |= {f"{to}/seen.jpg", "r/a/sub/other.jpg"}
+    lib.expect(names)
+    post(lib, "rescan")
+    lib.expect(names)
+    lib.restart()
+    lib.expect(names)

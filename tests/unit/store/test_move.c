@@ -522,6 +522,37 @@ static void test_problems_move(void **state)
     store_directory_done(&directory);
 }
 
+static void expect_problem(Fixture *f, const char *directory_path, const char *reason)
+{
+    StoreDirectory directory;
+
+    assert_int_equal(store_read_directory(f->store, directory_path, &directory), 0);
+    assert_int_equal(directory.n_problems, 1);
+    assert_string_equal(directory.problems[0].reason, reason);
+    store_directory_done(&directory);
+}
+
+static void test_problems_exchange(void **state)
+{
+    Fixture *f = *state;
+    StoreOp problems[] = {fixture_op(STORE_OP_PROBLEM, "/r/A/bad.jpg", NULL),
+                          fixture_op(STORE_OP_PROBLEM, "/r/A/x/bad.jpg", NULL),
+                          fixture_op(STORE_OP_PROBLEM, "/r/B/bad.jpg", NULL)};
+    StoreOp moves[] = {folder_move("/r/A", "/r/B"), folder_move("/r/B", "/r/A"),
+                       folder_move("/r/A/x", "/r/A/y")};
+    static const char *const files[] = {"/r/A/1.jpg", "/r/A/x/1.jpg", "/r/B/1.jpg"};
+
+    for (size_t i = 0; i < 3; i++) {
+        free(fixture_add_row(f, files[i]));
+        problems[i].metadata = strdup(problems[i].path);
+    }
+    write_all(f, problems, 3, STORE_OP_RESULT_DONE);
+    write_all(f, moves, 3, STORE_OP_RESULT_DONE);
+    expect_problem(f, "/r/A", "/r/B/bad.jpg");
+    expect_problem(f, "/r/A/y", "/r/A/x/bad.jpg");
+    expect_problem(f, "/r/B", "/r/A/bad.jpg");
+}
+
 /* ---- many ---- */
 
 static void insert_many(Fixture *f, int n)
@@ -646,6 +677,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_folder_and_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_exchange_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_problems_move, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_problems_exchange, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_of_10000, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_of_60000, setup, teardown),
         cmocka_unit_test_setup_teardown(test_remove_folders, setup, teardown),

@@ -122,7 +122,7 @@ static void expect_excluded(Fixture *f, const char *expected)
 static void test_excluded(void **state)
 {
     Fixture *f = *state;
-    char *id = NULL;
+    char *id = NULL, b[] = "/r/b", c[] = "/r/c";
 
     expect_excluded(f, "");
     assert_int_equal(store_exclude(f->store, "/r/b"), 0);
@@ -136,6 +136,10 @@ static void test_excluded(void **state)
     expect_excluded(f, "/r/a2 /r/b");
     assert_int_equal(store_register_folder(f->store, "/r/b", 1, &id), 0);
     expect_excluded(f, "/r/a2");
+    assert_int_equal(store_set_excluded(f->store, (char *[]){c, b}, 2), 0);
+    expect_excluded(f, "/r/b /r/c");
+    assert_int_equal(store_set_excluded(f->store, NULL, 0), 0);
+    expect_excluded(f, "");
     free(id);
 }
 

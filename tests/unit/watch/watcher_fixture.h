@@ -97,6 +97,12 @@ static inline void on_directory_moving(WatchListener *listener, Node *node, Node
     text_printf(&f->told, "%s/ > %s/; ", old, to_name[0] == '\n' ? "(parked)" : new);
 }
 
+static inline void on_unwatched_moved(WatchListener *listener UNUSED, const Node *from UNUSED,
+                                      const char *from_name UNUSED, const Node *to UNUSED,
+                                      const char *to_name UNUSED)
+{
+}
+
 static inline void on_unplaced(WatchListener *listener, Node *node)
 {
     Fixture *f = fixture_of(listener);
@@ -237,6 +243,7 @@ static inline int setup(void **state)
                                   .file_left = on_file_left,
                                   .file_arrived = on_file_arrived,
                                   .directory_moving = on_directory_moving,
+                                  .unwatched_moved = on_unwatched_moved,
                                   .unplaced = on_unplaced,
                                   .lost = on_lost,
                                   .overflow = on_overflow};
