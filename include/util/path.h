@@ -15,7 +15,7 @@ size_t path_common_tail(const char *a, const char *b);
 /* Is path below dir (not dir itself)? A prefix ends at a slash: /a/Trip2 is not below /a/Trip. */
 bool path_is_below(const char *path, const char *dir);
 bool path_is_within(const char *path, const char *dir); /* below dir, or dir itself */
-bool path_is_utf8(const char *bytes); /* well-formed UTF-8, no surrogates */
+bool path_is_utf8(const char *bytes);                   /* well-formed UTF-8, no surrogates */
 /* Absolute, no "." or ".." or empty components, no trailing slash ("/" stays); the caller frees.
  * Lexical only. Relative paths are taken from cwd. */
 int path_normalize(const char *path, const char *cwd, char **ret_path);
