@@ -249,8 +249,8 @@ struct Engine {
     HashTable held_folders;   /* HeldFolder.by_path */
     char **excluded;          /* folders that the user removed while they are on disk */
     size_t n_excluded;
-    bool excluded_moved; /* and the state database has not been told */
-    char **always;       /* registered folders that the ignore globs would hide */
+    bool excluded_unsaved; /* they have moved, and the state database has not been told */
+    char **always;         /* registered folders that the ignore globs would hide */
     size_t n_always;
     bool folders_known;
     bool folders_resumed; /* it was read before the watcher was stopped, and nothing since */
@@ -380,10 +380,11 @@ int rules_build(Engine *engine);
 /* excluded.c: folders that the user removed in the app */
 void excluded_done(Engine *engine);
 bool excluded_forget(Engine *engine, const char *path); /* registered or made again: was it one? */
-bool excluded_any_within(const Engine *engine, const char *path); /* is it one, or above one? */
 void excluded_add(Engine *engine, const char *path);
 void excluded_remember(Engine *engine); /* all of them, once more */
-void excluded_moved(Engine *engine, const char *from, const char *to);
+bool excluded_forget_one(Engine *engine, const char *path);
+void excluded_moved(Engine *engine, const PathMove *moves, size_t n_moves);
+void excluded_renamed(Engine *engine, const char *from, const char *to); /* one itself */
 void excluded_save(Engine *engine);
 void excluded_unwatch(Engine *engine); /* those that are in the tree */
 /* The directory at path was listed: what is not in it is excluded no more. */
@@ -491,7 +492,8 @@ typedef struct JoinDirectory {
     char *path;
     Listing *listing;
     VolumeProof proof;
-    bool made_here; /* Node.made_here */
+    bool made_here;      /* Node.made_here */
+    uint64_t left_begun; /* Scan.left_begun */
     StoreDirectory rows;
     ReconcileResult result;
     StoreOrigin origin;    /* where its rows stand, if that is another path */
@@ -601,9 +603,11 @@ void edit_describe(MediaTask *task, StoreOp *op);
 /* batch.c */
 Write *batch_new(StoreOpKind kind, Node *dir, const char *name); /* NULL when memory runs out */
 Write *write_free(Write *write);
+void batch_add_stamp(Engine *engine, const StoreRow *row, const FileStamp *stamp);
 void batch_add(Engine *engine, Write *write);
 void batch_run(Engine *engine);
 bool batch_moves_pending(const Engine *engine); /* rows are elsewhere than their directories */
+bool batch_paths_wait(const Engine *engine);
 uint64_t batch_due(const Engine *engine); /* when it is to be run, µs; UINT64_MAX: not by time */
 void batch_clear(Engine *engine);
 

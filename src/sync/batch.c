@@ -73,6 +73,30 @@ void batch_add(Engine *engine, Write *write)
     engine->n_writes++;
 }
 
+/*
+ * batch_add_stamp() - note what file a row is of by now
+ * @row: its id, folder, kind and fingerprint are read
+ *
+ * Without memory the next scan does.
+ */
+void batch_add_stamp(Engine *engine, const StoreRow *row, const FileStamp *stamp)
+{
+    Write *write = batch_new(STORE_OP_STAMP, NULL, NULL);
+
+    if (!write)
+        return;
+    write->op.media = row->kind;
+    write->op.id = strdup(row->id);
+    write->op.folder_id = row->folder_id ? strdup(row->folder_id) : NULL;
+    write->op.stamp = *stamp;
+    write->op.has_fingerprint = row->has_fingerprint;
+    write->op.fingerprint = row->fingerprint;
+    if (write->op.id && (write->op.folder_id || !row->folder_id))
+        batch_add(engine, write);
+    else
+        (void)write_free(write);
+}
+
 static Write *next_write(Engine *engine)
 {
     ListNode *link = list_take(&engine->writes);
@@ -177,7 +201,8 @@ static void take_moves(Engine *engine, List *taken)
 }
 
 /* Is a directory in the tree where it is not on disk? Then no move can be carried out. */
-static bool places_wait(const Engine *engine)
+/* batch_paths_wait() - are the paths of directories not final? */
+bool batch_paths_wait(const Engine *engine)
 {
     return watcher_waits(engine->watcher) || displaced_under_way(engine);
 }
@@ -187,7 +212,7 @@ static bool places_wait(const Engine *engine)
 bool batch_moves_pending(const Engine *engine)
 {
     return engine->moving || moves_are_due(&engine->moves) ||
-           !list_is_empty(&engine->renames.asked) || places_wait(engine);
+           !list_is_empty(&engine->renames.asked) || batch_paths_wait(engine);
 }
 
 static void take_writes(Engine *engine, List *taken)
@@ -512,12 +537,12 @@ void batch_run(Engine *engine)
     List taken;
     Batch *batch;
 
+    excluded_save(engine);
     if (engine->writing || (list_is_empty(&engine->writes) && !moves_are_due(&engine->moves) &&
                             list_is_empty(&engine->renames.asked)))
         return;
-    if (is_lazy(engine) || places_wait(engine))
+    if (is_lazy(engine) || batch_paths_wait(engine))
         return;
-    excluded_save(engine);
     list_init(&taken);
     take_writes(engine, &taken);
     if (list_is_empty(&taken))

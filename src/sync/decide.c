@@ -190,21 +190,6 @@ static bool decide_moved(Round *round, Sighting *item)
 
 /* ---- files that are there ---- */
 
-static void adopt(Engine *engine, const StoreRow *row, const FileStamp *stamp)
-{
-    Write *write = batch_new(STORE_OP_STAMP, NULL, NULL);
-
-    if (!write)
-        return;
-    write->op.media = row->kind;
-    write->op.id = strdup(row->id);
-    write->op.folder_id = row->folder_id ? strdup(row->folder_id) : NULL;
-    write->op.stamp = *stamp;
-    write->op.has_fingerprint = row->has_fingerprint;
-    write->op.fingerprint = row->fingerprint;
-    batch_add(engine, write);
-}
-
 /*
  * An event says that it was written to, and size and mtime are as they were. A write sets both
  * mtime and ctime to the same time: if they agree still, the mtime is true. Else somebody has set
@@ -340,7 +325,7 @@ static void decide_file(Round *round, Sighting *item)
     }
     if (row->id && is_unchanged(item)) {
         if (!same)
-            adopt(engine, row, &item->entry.stamp);
+            batch_add_stamp(engine, row, &item->entry.stamp);
         finish(round, item);
         return;
     }

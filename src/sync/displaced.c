@@ -39,7 +39,7 @@ bool displaced_add(Engine *engine, Node *node)
     displaced = calloc(1, sizeof(*displaced));
     if (!displaced)
         return false;
-    (void)snprintf(displaced->name, sizeof(displaced->name), "\n.displaced-%u",
+    (void)snprintf(displaced->name, sizeof(displaced->name), TREE_NO_PLACE "displaced-%u",
                    ++engine->n_displaced);
     engine_directory_moving(engine, node, node->parent, displaced->name);
     if (tree_move(engine->tree, node, node->parent, displaced->name) != 0) {

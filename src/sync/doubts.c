@@ -14,7 +14,8 @@
  * A path may lead to another directory meanwhile, because one above it has moved. So each place is
  * a name in a directory that is opened and compared with the one that the tree has there. Where it
  * is another one, an event is on its way, and the doubt waits for it; but not for longer than a
- * second, for it may have been lost.
+ * second, for it may have been lost. Between the newer place and the volume may be another one that
+ * does not answer; but the scan which found it has just come that way.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -168,11 +169,13 @@ static void decide_root(Doubt *doubt, Sight older)
     Engine *engine = doubt->engine;
     Node *known = doubt->known;
 
-    if (older == SIGHT_THERE && !known->detached) {
+    bool moved = known->detached || is_moved(doubt);
+
+    if (older == SIGHT_THERE && !moved) {
         make_alias_root(engine, doubt->name);
         return;
     }
-    if (!known->detached && !known->is_root)
+    if (!moved && !known->is_root)
         tree_remove(engine->tree, known); /* found under the root's name, by its inodes */
     root_look_again(engine, doubt->name);
 }

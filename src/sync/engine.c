@@ -203,6 +203,7 @@ void engine_watch_stop(Engine *engine)
     engine->snapshot_dirty = true;
     timer_disarm(&engine->folders_timer);
     timer_disarm(&engine->poll_timer);
+    excluded_save(engine);
     scans_abort(engine);
     roots_clear(engine);
     origins_clear(engine);

@@ -286,23 +286,23 @@ static void on_file_arrived(WatchListener *listener, Node *dir, const char *name
         change->written = true;
 }
 
-static void move_excluded(Engine *engine, const Node *dir, const char *name, const Node *to,
-                          const char *to_name)
+static char *path_in(const Node *dir, const char *name)
 {
     CLEANUP_FREE char *above = node_path_new(dir);
-    CLEANUP_FREE char *to_above = node_path_new(to);
-    CLEANUP_FREE char *path = above ? path_join(above, name) : NULL;
-    CLEANUP_FREE char *to_path = to_above ? path_join(to_above, to_name) : NULL;
 
-    if (path && to_path)
-        excluded_moved(engine, path, to_path);
+    return above ? path_join(above, name) : NULL;
 }
 
 /* engine_directory_moving() - a directory is about to be relinked */
 void engine_directory_moving(Engine *engine, Node *node, const Node *to, const char *to_name)
 {
-    if (engine->n_excluded > 0)
-        move_excluded(engine, node->parent, node_name(node), to, to_name);
+    if (engine->n_excluded > 0) {
+        CLEANUP_FREE char *from_path = node_path_new(node);
+        CLEANUP_FREE char *to_path = path_in(to, to_name);
+
+        if (from_path && to_path)
+            excluded_moved(engine, &(PathMove){from_path, to_path}, 1);
+    }
     if (moves_record(&engine->moves, node) == MOVES_E_NO_ROWS)
         dirty_add(engine, node, false); /* it gets its own */
 }
@@ -320,8 +320,11 @@ static void on_unwatched_moved(WatchListener *listener, const Node *from, const 
 {
     Engine *engine = engine_of(listener);
 
-    if (engine->running && engine->n_excluded > 0)
-        move_excluded(engine, from, from_name, to, to_name);
+    CLEANUP_FREE char *from_path = engine->n_excluded > 0 ? path_in(from, from_name) : NULL;
+    CLEANUP_FREE char *to_path = from_path ? path_in(to, to_name) : NULL;
+
+    if (engine->running && to_path)
+        excluded_renamed(engine, from_path, to_path);
 }
 
 static void on_unplaced(WatchListener *listener, Node *node)

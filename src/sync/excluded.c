@@ -10,7 +10,6 @@
  * still shows the row, and a note that was dropped then would make the next one look like the
  * user's doing.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,39 +64,8 @@ static void remember(Engine *engine, const char *path, bool exclude)
     store_task_submit(&task->task, engine, WORKER_PRIORITY_HIGH);
 }
 
-/* excluded_add() - keep away from a folder from now on; the caller puts the rules together anew */
-void excluded_add(Engine *engine, const char *path)
-{
-    char **grown = reallocarray(engine->excluded, engine->n_excluded + 1, sizeof(char *));
-
-    if (!grown)
-        return;
-    engine->excluded = grown;
-    grown[engine->n_excluded] = strdup(path);
-    if (!grown[engine->n_excluded])
-        return;
-    engine->n_excluded++;
-    remember(engine, path, true);
-}
-
-/* excluded_remember() - the state database was lost, and with it what was noted there */
-void excluded_remember(Engine *engine)
-{
-    for (size_t i = 0; i < engine->n_excluded; i++)
-        remember(engine, engine->excluded[i], true);
-}
-
-bool excluded_any_within(const Engine *engine, const char *path)
-{
-    for (size_t i = 0; i < engine->n_excluded; i++)
-        if (path_is_within(engine->excluded[i], path))
-            return true;
-    return false;
-}
-
-/* excluded_forget() - a folder was registered again, or its directory made anew: was it excluded?
- */
-bool excluded_forget(Engine *engine, const char *path)
+/* Takes those at and below a path out of the list. */
+static bool drop_within(Engine *engine, const char *path)
 {
     size_t kept = 0;
 
@@ -113,36 +81,103 @@ bool excluded_forget(Engine *engine, const char *path)
         return false;
     engine->n_excluded = kept;
     remember(engine, path, false);
+    return true;
+}
+
+/* excluded_add() - keep away from a folder from now on, and so from all that is below it; the
+ * caller puts the rules together anew */
+void excluded_add(Engine *engine, const char *path)
+{
+    char **grown = reallocarray(engine->excluded, engine->n_excluded + 1, sizeof(char *));
+    char *copy = strdup(path);
+
+    if (grown)
+        engine->excluded = grown;
+    if (!grown || !copy) {
+        free(copy);
+        return;
+    }
+    (void)drop_within(engine, path);
+    engine->excluded[engine->n_excluded++] = copy;
+    remember(engine, path, true);
+}
+
+/* excluded_remember() - the state database was lost, and with it what was noted there */
+void excluded_remember(Engine *engine)
+{
+    for (size_t i = 0; i < engine->n_excluded; i++)
+        remember(engine, engine->excluded[i], true);
+}
+
+/* excluded_forget() - a folder was registered again, or its directory made anew: was it excluded?
+ */
+bool excluded_forget(Engine *engine, const char *path)
+{
+    if (!drop_within(engine, path))
+        return false;
     (void)rules_build(engine);
     return true;
 }
 
-/*
- * excluded_moved() - a directory goes from one path to another: what was removed below it stays
- * away there too
- *
- * At once, not when its rows have followed: it is looked through before. The state database is told
- * before them (excluded_save()): rows that have not followed when the daemon ends do so later, and
- * move along what is below their older path only.
+/* excluded_forget_one() - another directory has come to exactly this path: was one excluded there?
  */
-void excluded_moved(Engine *engine, const char *from, const char *to)
+bool excluded_forget_one(Engine *engine, const char *path)
+{
+    for (size_t i = 0; i < engine->n_excluded; i++) {
+        if (strcmp(engine->excluded[i], path) != 0)
+            continue;
+        free(engine->excluded[i]);
+        engine->excluded[i] = engine->excluded[--engine->n_excluded];
+        engine->excluded_unsaved = true;
+        (void)rules_build(engine);
+        return true;
+    }
+    return false;
+}
+
+static bool excluded_set(Engine *engine, size_t i, char *path)
+{
+    if (!path)
+        return false;
+    free(engine->excluded[i]);
+    engine->excluded[i] = path;
+    engine->excluded_unsaved = true;
+    return true;
+}
+
+/*
+ * excluded_moved() - directories go from their paths to others, all at once: what was removed below
+ * them stays away there too
+ * @moves: sorted
+ *
+ * At once, not when their rows have followed: they are looked through before. The state database is
+ * told before the rows move (excluded_save()): if they have not when the daemon ends, they do so
+ * later, and what is below their older path then moves along.
+ *
+ * What stands at a path itself is not moved: a directory in the tree is none that was removed. It
+ * was there before, and its own event tells where it is.
+ */
+void excluded_moved(Engine *engine, const PathMove *moves, size_t n_moves)
 {
     bool moved = false;
 
     for (size_t i = 0; i < engine->n_excluded; i++) {
-        char *path;
+        char *path = NULL;
 
-        if (!path_is_within(engine->excluded[i], from) ||
-            asprintf(&path, "%s%s", to, engine->excluded[i] + strlen(from)) < 0)
-            continue;
-        free(engine->excluded[i]);
-        engine->excluded[i] = path;
-        moved = true;
+        if (path_moved(engine->excluded[i], moves, n_moves, false, &path) == 0)
+            moved |= excluded_set(engine, i, path);
     }
-    if (!moved)
-        return;
-    engine->excluded_moved = true;
-    (void)rules_build(engine);
+    if (moved)
+        (void)rules_build(engine);
+}
+
+/* excluded_renamed() - a directory that is not watched has another name: if the user removed it, it
+ * is that one which stays away */
+void excluded_renamed(Engine *engine, const char *from, const char *to)
+{
+    for (size_t i = 0; i < engine->n_excluded; i++)
+        if (strcmp(engine->excluded[i], from) == 0 && excluded_set(engine, i, strdup(to)))
+            (void)rules_build(engine);
 }
 
 /* excluded_unwatch() - a scan has found the directory above them before it was known whose rows are
@@ -186,14 +221,32 @@ static void set_finish(StoreTask *task)
     free(set);
 }
 
-/* excluded_save() - the paths of all directories are final: tell the state database what has moved
- * along. Without memory the next time */
+/* Those in directories that lost their place, and were not found again (watch/pairing.c,
+ * sync/displaced.c). */
+static void forget_misplaced(Engine *engine)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < engine->n_excluded; i++)
+        if (strstr(engine->excluded[i], "/" TREE_NO_PLACE))
+            free(engine->excluded[i]);
+        else
+            engine->excluded[kept++] = engine->excluded[i];
+    engine->n_excluded = kept;
+}
+
+/* excluded_save() - if the paths of all directories are final: tell the state database what has
+ * moved along. Without memory the next time */
 void excluded_save(Engine *engine)
 {
-    SetTask *set = engine->excluded_moved ? calloc(1, sizeof(*set)) : NULL;
+    SetTask *set;
 
+    if (!engine->excluded_unsaved || batch_paths_wait(engine))
+        return;
+    set = calloc(1, sizeof(*set));
     if (!set)
         return;
+    forget_misplaced(engine);
     set->task.work = set_work;
     set->task.finish = set_finish;
     set->paths = calloc(engine->n_excluded + 1, sizeof(char *));
@@ -205,7 +258,7 @@ void excluded_save(Engine *engine)
         set_finish(&set->task);
         return;
     }
-    engine->excluded_moved = false;
+    engine->excluded_unsaved = false;
     store_task_submit(&set->task, engine, WORKER_PRIORITY_HIGH);
 }
 

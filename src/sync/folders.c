@@ -348,16 +348,19 @@ static bool has_moved(const FoldersTask *task, const SnapshotFolder *folder)
     return false;
 }
 
+/* One that has moved brings along what the user removed below it, and takes the place of what may
+ * have been removed there. */
+static bool forget_at(Engine *engine, const FoldersTask *task, const SnapshotFolder *folder)
+{
+    return has_moved(task, folder) ? excluded_forget_one(engine, folder->path)
+                                   : excluded_forget(engine, folder->path);
+}
+
 static void take_added(Engine *engine, const FoldersTask *task)
 {
-    for (size_t i = 0; i < task->added.count && engine->n_excluded > 0; i++) {
-        const SnapshotFolder *folder = task->added.items[i];
-
-        if (!excluded_any_within(engine, folder->path) || has_moved(task, folder))
-            continue;
-        if (excluded_forget(engine, folder->path))
-            scan_parent_of(engine, folder->path);
-    }
+    for (size_t i = 0; i < task->added.count && engine->n_excluded > 0; i++)
+        if (forget_at(engine, task, task->added.items[i]))
+            scan_parent_of(engine, task->added.items[i]->path);
 }
 
 /* Folders that the user removed, and added again while nobody looked. */

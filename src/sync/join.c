@@ -167,7 +167,8 @@ static void join_apply(Engine *engine, JoinDirectory *directory)
     place_prove(engine, directory->node, result);
     if (result->verdict != RECONCILE_VERDICT_TRUSTED || origins_take(engine, directory))
         return;
-    excluded_listed(engine, directory->path, directory->listing);
+    if (directory->left_begun == engine->directories_left) /* else it may have been renamed since */
+        excluded_listed(engine, directory->path, directory->listing);
     engine->counters.files_unchanged += result->n_unchanged;
     if (result->folder_differs || directory->node->mtime == MTIME_DOUBTED)
         write_folder(engine, directory);

@@ -382,15 +382,35 @@ static bool is_root_seen(const Origin *origin)
 
 static void origin_move(Origin *origin)
 {
-    CLEANUP_FREE char *path = node_path_new(origin->node);
-
-    if (path)
-        excluded_moved(origin->engine, origin->rows_path, path);
-    excluded_unwatch(origin->engine);
     if (moves_record_from(&origin->engine->moves, origin->node, origin->rows_path))
         origin->state = ORIGIN_STATE_MOVING;
     else
         origin_end(origin);
+}
+
+/* The user's removals follow all that move at once. only: this one; NULL: all that go together. */
+static void move_excluded(Engine *engine, const Origin *only)
+{
+    CLEANUP_FREE PathMove *moves = NULL;
+    size_t n = 0;
+
+    if (engine->n_excluded > 0)
+        moves = calloc(engine->n_origins, sizeof(*moves));
+    if (!moves)
+        return;
+    LIST_FOREACH (link, &engine->origins) {
+        const Origin *origin = CONTAINER_OF(link, Origin, link);
+        char *path =
+            (only ? origin == only : origin->together) ? node_path_new(origin->node) : NULL;
+
+        if (path)
+            moves[n++] = (PathMove){origin->rows_path, path};
+    }
+    path_moves_sort(moves, n);
+    excluded_moved(engine, moves, n);
+    excluded_unwatch(engine);
+    for (size_t i = 0; i < n; i++)
+        free((char *)moves[i].to);
 }
 
 static void origin_step(Origin *origin)
@@ -401,8 +421,10 @@ static void origin_step(Origin *origin)
     case ORIGIN_STATE_WAITING:
         if (origin->rows_path ? is_void(origin) : !origin->occupied)
             origin_end(origin);
-        else if (!origin->occupied && is_root_seen(origin))
+        else if (!origin->occupied && is_root_seen(origin)) {
+            move_excluded(origin->engine, origin);
             origin_move(origin);
+        }
         return;
     case ORIGIN_STATE_MOVING:
         if (!origin->engine->moving && !moves_has(&origin->engine->moves, origin->node))
@@ -461,6 +483,7 @@ static void resolve(Engine *engine)
             }
         }
     }
+    move_excluded(engine, NULL);
     LIST_FOREACH_SAFE (link, tmp, &engine->origins) {
         Origin *origin = CONTAINER_OF(link, Origin, link);
 

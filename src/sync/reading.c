@@ -66,22 +66,18 @@ static void task_again(MediaTask *task, uint64_t delay)
  * number next, perhaps a copy with the same size and time. */
 static void take_inode(const MediaTask *task)
 {
-    Write *write;
+    FileStamp stamp = task->stamp;
+    StoreRow row = {.id = task->row_id,
+                    .folder_id = task->folder_id,
+                    .kind = task->media.kind,
+                    .has_fingerprint = task->has_fingerprint,
+                    .fingerprint = task->fingerprint};
 
-    if (!task->row_id || !task->has_stamp || file_stamp_same_inode(&task->stamp, &task->seen))
+    if (!row.id || !task->has_stamp || file_stamp_same_inode(&stamp, &task->seen))
         return;
-    write = batch_new(STORE_OP_STAMP, NULL, NULL);
-    if (!write)
-        return;
-    write->op.media = task->media.kind;
-    write->op.id = strdup(task->row_id);
-    write->op.folder_id = task->folder_id ? strdup(task->folder_id) : NULL;
-    write->op.stamp = task->stamp;
-    write->op.stamp.dev = task->seen.dev;
-    write->op.stamp.ino = task->seen.ino;
-    write->op.has_fingerprint = task->has_fingerprint;
-    write->op.fingerprint = task->fingerprint;
-    batch_add(task->engine, write);
+    stamp.dev = task->seen.dev;
+    stamp.ino = task->seen.ino;
+    batch_add_stamp(task->engine, &row, &stamp);
 }
 
 /* lasting: it will be no better before the file changes, so until then it is not tried again. */

@@ -92,6 +92,7 @@ static void take_listings(Scan *scan, List *listings)
                                                .path = path,
                                                .listing = listing,
                                                .made_here = node->made_here,
+                                               .left_begun = scan->left_begun,
                                                .proof = place_of(scan->engine, node)->proof};
     }
     if (count > 0)
@@ -296,10 +297,15 @@ static void take_slice(Scan *scan, bool first)
  * tells; what is there now is looked for by its name. */
 static void look_by_name(Scan *scan)
 {
+    Engine *engine = scan->engine;
     const Node *dir = scan->dir;
 
-    if (scan->name[0] == '\0' && !dir->detached && dir->parent)
-        (void)engine_touch(scan->engine, dir->parent, node_name(dir), CHANGE_WAIT_NONE);
+    if (scan->name[0] != '\0' || dir->detached)
+        return;
+    if (dir->is_root)
+        root_look(root_of(engine, dir));
+    else
+        (void)engine_touch(engine, dir->parent, node_name(dir), CHANGE_WAIT_NONE);
 }
 
 static void sliced(WorkerJob *job)

@@ -119,7 +119,7 @@ static void move_flush(Pairing *pairing, size_t i)
 /* The name of a parked node; no file has it, for no event and no listing has a name like that. */
 static void print_place(const Pairing *pairing, const Parked *parked, char name[static 32])
 {
-    (void)snprintf(name, 32, "\n.parked-%zu", (size_t)(parked - pairing->parked));
+    (void)snprintf(name, 32, TREE_NO_PLACE "parked-%zu", (size_t)(parked - pairing->parked));
 }
 
 static bool is_parked(const Pairing *pairing, const Parked *parked)

@@ -240,20 +240,61 @@ def test_itself_renamed(library):
     lib.expect(names)
 
 
+@pytest.mark.parametrize("first", ["r/sub", "r/sub2"])
+def test_itself_exchanged(library, first):
+    """With a folder that is in the library."""
+    lib = removed(library)
+    other = lib.folder("r/sub2")["folder_id"]
+    lib.exchange(first, "r/sub2" if first == "r/sub" else "r/sub")
+    lib.not_indexed = {"r/sub2"}
+    lib.photo("r/sub/new.jpg")
+    lib.photo("r/sub2/new.jpg")
+    names = {"r/b.jpg", "r/sub/e.jpg", "r/sub/new.jpg"}
+    lib.expect(names)
+    assert lib.folder("r/sub")["folder_id"] == other
+    lib.restart()
+    lib.expect(names)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_another_in_its_place(library, empty):
+    """What was removed has gone from the disk, and a folder of the library takes its name."""
+    lib = removed(library)
+    lib.rmtree("r/sub")
+    if empty:
+        lib.mkdir("r/sub")
+        lib.settle()
+        remove_folder_rows(lib, "r/sub")
+        wait_for("it is not watched", lambda: lib.path("r/sub") not in watched(lib))
+    lib.rename("r/sub2", "r/sub")
+    lib.not_indexed = set()
+    lib.photo("r/sub/new.jpg")
+    names = {"r/b.jpg", "r/sub/e.jpg", "r/sub/new.jpg"}
+    lib.expect(names)
+    for what in ("stop", "start"):
+        post(lib, what)
+    lib.photo("r/sub/newer.jpg")
+    names.add("r/sub/newer.jpg")
+    lib.expect(names)
+    lib.restart()
+    lib.expect(names)
+
+
 def move_above(lib, how):
     """The directory above the removed one; returns its new name."""
-    if how == "down":
+    down, exchanged = how.endswith("down"), how.startswith("exchanged")
+    if down:
         lib.stop()
-    if how == "exchanged":
+    if exchanged:
         lib.exchange("r/a", "r/z")
     else:
         lib.rename("r/a", "r/m")
-    if how == "down":
+    if down:
         lib.start()
-    return "r/z" if how == "exchanged" else "r/m"
+    return "r/z" if exchanged else "r/m"
 
 
-@pytest.mark.parametrize("how", ["live", "exchanged", "down"])
+@pytest.mark.parametrize("how", ["live", "down", "exchanged", "exchanged-down"])
 def test_directory_above_moved(library, how):
     lib = library(roots=("r",))
     for name in ("r/a/sub/deep/c.jpg", "r/a/b.jpg", "r/z/e.jpg"):
@@ -267,7 +308,7 @@ def test_directory_above_moved(library, how):
     lib.expect({"r/a/b.jpg", "r/z/e.jpg"})
     to = move_above(lib, how)
     lib.not_indexed = {f"{to}/sub"}
-    names = {f"{to}/b.jpg", "r/a/e.jpg" if how == "exchanged" else "r/z/e.jpg"}
+    names = {f"{to}/b.jpg", "r/a/e.jpg" if to == "r/z" else "r/z/e.jpg"}
     lib.expect(names)
     lib.photo(f"{to}/sub/new.jpg")
     lib.photo(f"{to}/seen.jpg")
