@@ -40,12 +40,17 @@ bool judge_sighting(Round *round, Sighting *item)
     return true;
 }
 
-/* judge_removed() - the same, when its directory is gone: that was empty then */
+/* judge_removed() - the same, when its directory is gone: that was empty then, if it was removed.
+ * One that was moved away cannot be looked at, and only the partner's name is left to tell. */
 void judge_removed(Round *round, const Change *change)
 {
     Renames *renames = &round->engine->renames;
-    Rename *here = change->dir->wd < 0 ? renames_at(renames, change->dir, change->name) : NULL;
+    Rename *here = renames_at(renames, change->dir, change->name);
 
-    if (here && here->doubtful && !here->covered && !here->revived)
+    if (!here || !here->doubtful || here->covered || here->revived)
+        return;
+    if (change->dir->wd < 0)
         renames_judge(renames, here, false);
+    else
+        here->covered = true;
 }
