@@ -136,6 +136,16 @@ static Write *follow_write(Rename *rename)
     return write;
 }
 
+/* The one whose row is where this one's goes. What directories that move in the same batch take
+ * along is still where they were. */
+static Rename *next_link(Engine *engine, const Rename *rename)
+{
+    CLEANUP_FREE char *above = moves_rows_path(&engine->moves, rename->dir);
+    CLEANUP_FREE char *path = above ? path_join(above, rename->name) : NULL;
+
+    return path ? renames_of(&engine->renames, path) : NULL;
+}
+
 /* Puts a chain in front of at, its end first. */
 static size_t take_chain(Engine *engine, Rename *rename, ListNode *at)
 {
@@ -148,7 +158,7 @@ static size_t take_chain(Engine *engine, Rename *rename, ListNode *at)
             break;
         list_insert_before(at, &write->link);
         at = &write->link;
-        rename = renames_of(&engine->renames, write->op.new_path);
+        rename = next_link(engine, rename);
         n++;
     }
     return n;
