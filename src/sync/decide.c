@@ -297,6 +297,12 @@ static void decide_gone(Round *round, Sighting *item, bool is_directory_now)
         tree_remove(engine->tree, node);
     if (engine->n_problems > 0 && !is_directory_now && item->entry.type == ENTRY_TYPE_ABSENT)
         engine_problem_clear(engine, item->path);
+    if (!rows && node && !is_directory_now) {
+        /* Its row may have been on the way to the store when rows were looked up. */
+        pending_wait(&engine->pending, change, clock_now());
+        item->change = NULL;
+        return;
+    }
     if (!rows) {
         finish(round, item);
         return;
