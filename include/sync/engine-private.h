@@ -611,6 +611,10 @@ bool batch_paths_wait(const Engine *engine);
 uint64_t batch_due(const Engine *engine); /* when it is to be run, µs; UINT64_MAX: not by time */
 void batch_clear(Engine *engine);
 
+/* committed.c: what follows from operations that have come back */
+void committed_moves(Engine *engine, Write *const *writes, size_t n_writes);
+void committed_write(Engine *engine, Write *write);
+
 /* publish.c: what others may see */
 void engine_publish(Engine *engine);
 void detail_init(Engine *engine);

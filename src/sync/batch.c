@@ -1,25 +1,21 @@
 /*
  * Writing
  *
- * Everything that changes a row passes here, and every committed change is told to the world here
- * and nowhere else (publish()). Operations queue up while a batch is with the store and go together
- * when it comes back: a single change is written at once, a flood in large batches. Only a
- * directory's time, which a new file changes, waits for the file to be read and goes with its row.
+ * Everything that changes a row passes here. Operations queue up while a batch is with the store
+ * and go together when it comes back: a single change is written at once, a flood in large batches.
+ * Only a directory's time, which a new file changes, waits for the file to be read and goes with
+ * its row.
  *
  * A queued operation knows its directory and name, not its path; the path, and the metadata that
  * contains it, are put together when the batch is made.
  */
-#include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "media/metadata.h"
 #include "sync/engine-private.h"
 #include "util/clock.h"
 #include "util/error.h"
-#include "util/log.h"
 
 #define RETRY_FAILED (10 * CLOCK_US_PER_SEC)
 #define LAZY_MAX     (100 * CLOCK_US_PER_MS)
@@ -241,229 +237,13 @@ static void take_writes(Engine *engine, List *taken)
     }
 }
 
-/* ---- telling the world ---- */
-
-static const char *shown(const StoreOp *op)
-{
-    return op->new_path ? op->new_path : op->path ? op->path : "";
-}
-
-/* The one place that every committed change passes. */
-static void publish(Engine *engine, const StoreOp *op)
-{
-    static const struct {
-        LogEvent event;
-        const char *verb;
-    } words[] = {
-        [STORE_OP_FOLDER_ENSURE] = {LOG_EVENT_FOLDER_ADDED, "folder added"},
-        [STORE_OP_FOLDER_MOVE] = {LOG_EVENT_FOLDER_MOVED, "folder moved"},
-        [STORE_OP_FOLDER_REMOVE] = {LOG_EVENT_FOLDER_REMOVED, "folder removed"},
-        [STORE_OP_MEDIA_ADD] = {LOG_EVENT_MEDIA_ADDED, "added"},
-        [STORE_OP_MEDIA_UPDATE] = {LOG_EVENT_MEDIA_MODIFIED, "modified"},
-        [STORE_OP_MEDIA_MOVE] = {LOG_EVENT_MEDIA_MOVED, "moved"},
-        [STORE_OP_MEDIA_REMOVE] = {LOG_EVENT_MEDIA_REMOVED, "removed"},
-    };
-    CLEANUP_FREE char *path = path_escape(shown(op));
-    CLEANUP_FREE char *from = op->new_path && op->path ? path_escape(op->path) : NULL;
-    EngineCounters *counters = &engine->counters;
-    StoreOpKind kind = op->kind;
-
-    /* A late delete: the row has taken the place of a copy. */
-    if (kind == STORE_OP_MEDIA_REMOVE && op->new_path)
-        kind = STORE_OP_MEDIA_MOVE;
-    switch (kind) {
-    case STORE_OP_FOLDER_ENSURE:
-        if (!op->inserted)
-            return;
-        counters->folders_added++;
-        break;
-    case STORE_OP_FOLDER_MOVE:
-        if (from && strcmp(from, path ? path : "") == 0)
-            return; /* others, around it, moved */
-        counters->folders_moved++;
-        break;
-    case STORE_OP_FOLDER_REMOVE:
-        counters->folders_removed++;
-        break;
-    case STORE_OP_MEDIA_ADD:
-        counters->added++;
-        break;
-    case STORE_OP_MEDIA_UPDATE:
-        counters->modified++;
-        break;
-    case STORE_OP_MEDIA_MOVE:
-        counters->moved++;
-        break;
-    case STORE_OP_MEDIA_REMOVE:
-        counters->removed++;
-        break;
-    default:
-        return;
-    }
-    log_event(LOG_LEVEL_INFO, words[kind].event, op->folder_id, shown(op), "%s %s%s%s",
-              op->restored ? "restored" : words[kind].verb,
-              from   ? from
-              : path ? path
-                     : "",
-              from ? " -> " : "", from && path ? path : "");
-}
-
 /* ---- when a batch comes back ---- */
-
-static bool touches_folders(const StoreOp *op)
-{
-    return op->kind == STORE_OP_FOLDER_MOVE || op->kind == STORE_OP_FOLDER_REMOVE ||
-           (op->inserted && op->kind == STORE_OP_FOLDER_ENSURE);
-}
-
-static void failed(Engine *engine, Write *write)
-{
-    const StoreOp *op = &write->op;
-    FileStamp none = {0};
-
-    if (write->dir && op->kind == STORE_OP_FOLDER_ENSURE)
-        write->dir->mtime = INT64_MIN;
-    if (op->kind == STORE_OP_PROBLEM || op->kind == STORE_OP_PROBLEM_CLEAR)
-        return;
-    engine_problem(engine, shown(op), &none, op->error ? op->error : "the row cannot be written");
-}
-
-static void count_edit(EngineCounters *counters, const StoreOp *op)
-{
-    counters->thumbnails_kept += op->kept_thumbnail;
-    counters->own_writes += op->own_write;
-    counters->retagged += op->retagged;
-}
-
-/* The directory went while its row was on the way to this path: what is there now is looked at. */
-static void look_again(Engine *engine, const char *path)
-{
-    CLEANUP_FREE char *parent = path_parent(path);
-    Node *node = node_find(engine, path);
-    Node *above = parent ? node_find(engine, parent) : NULL;
-
-    if (node)
-        dirty_add(engine, node, false);
-    if (above)
-        dirty_add(engine, above, true);
-}
-
-/*
- * Rows have left a path. A directory that is there by now may have been compared while they were
- * there still, and passed for the one that they spoke of.
- */
-static void look_at_successor(Engine *engine, const char *path)
-{
-    Node *node = node_find(engine, path);
-
-    if (node)
-        dirty_add(engine, node, false);
-}
-
-/* Rows were made of directories above a path, and nothing is known of them but their names. */
-static void look_above(Engine *engine, const char *path, unsigned levels)
-{
-    CLEANUP_FREE char *parent = path_parent(path);
-    Node *node = parent ? node_find(engine, parent) : NULL;
-
-    for (; node && levels > 0; levels--, node = node->parent) {
-        node->made_here = true;
-        dirty_add(engine, node, true);
-    }
-}
-
-/* Looks at a name, unless that is to come anyway. Who waits for anything waits for it. */
-static void look_at_name(Engine *engine, const char *path)
-{
-    const Change oldest = {.epoch = engine->pending.base};
-    CLEANUP_FREE char *parent = path_parent(path);
-    Node *node = parent ? node_find(engine, parent) : NULL;
-
-    if (node && !pending_find(&engine->pending, node, path_name(path)))
-        (void)engine_touch_for(engine, &oldest, node, path_name(path));
-}
-
-/* A row has followed its file, which may have gone on, and been forgotten, while the row was on the
- * way. And what is at the older name now may have passed for what the row spoke of. */
-static void look_behind(Engine *engine, const StoreOp *op)
-{
-    look_at_name(engine, op->path);
-    look_at_name(engine, op->new_path);
-}
-
-static void committed(Engine *engine, Write *write)
-{
-    StoreOp *op = &write->op;
-
-    if (op->result == STORE_OP_RESULT_DONE)
-        publish(engine, op);
-    if (op->result == STORE_OP_RESULT_FAILED)
-        failed(engine, write);
-    if (op->result == STORE_OP_RESULT_DONE && touches_folders(op)) {
-        engine->folders_stale = true;
-        engine->snapshot_dirty = true;
-    }
-    if (op->kind == STORE_OP_FOLDER_ENSURE && op->inserted && write->dir->detached)
-        look_again(engine, op->path);
-    else if (op->kind == STORE_OP_FOLDER_ENSURE && op->inserted)
-        write->dir->made_here = true;
-    if (write->move && strcmp(op->path, op->new_path) != 0)
-        own_gone_add(engine, op->path, true);
-    if (op->kind == STORE_OP_FOLDER_REMOVE)
-        own_gone_committed(engine, op->path);
-    if (write->move && write->move->node->detached)
-        look_again(engine, op->new_path);
-    if (op->kind == STORE_OP_FOLDER_MOVE || op->kind == STORE_OP_FOLDER_REMOVE)
-        look_at_successor(engine, op->path);
-    if (op->untimed > 0)
-        look_above(engine, shown(op), op->untimed);
-    if (op->kind == STORE_OP_MEDIA_UPDATE)
-        count_edit(&engine->counters, op);
-    if (op->kind == STORE_OP_MEDIA_MOVE && op->result == STORE_OP_RESULT_DONE)
-        look_behind(engine, op);
-    if (write->rename)
-        follow_committed(engine, write);
-    if (op->result == STORE_OP_RESULT_ELSEWHERE && !write->dir->detached)
-        (void)engine_touch_for(engine, write->change, write->dir, write->name);
-    if (op->kind == STORE_OP_MEDIA_ADD || op->kind == STORE_OP_MEDIA_UPDATE) {
-        if (engine->n_problems > 0)
-            engine_problem_clear(engine, op->path);
-    }
-    if (write->change) {
-        pending_finish(&engine->pending, write->change, clock_now());
-        write->change = NULL;
-    }
-}
 
 static void batch_free(Batch *batch)
 {
     free(batch->writes);
     free(batch->ops);
     free(batch);
-}
-
-/* Directories that moved, all of a batch at once: they may have exchanged their places. */
-static void tell_moves(Engine *engine, const Batch *batch)
-{
-    CLEANUP_FREE PathMove *moves = NULL;
-    size_t n = 0;
-
-    if (batch->count == 0 || !batch->writes[0]->move) /* they have a batch of their own */
-        return;
-    moves = calloc(batch->count, sizeof(*moves));
-    for (size_t i = 0; i < batch->count && moves; i++) {
-        const StoreOp *op = &batch->writes[i]->op;
-
-        /* Of one that had no rows too: what stands there now is not its. */
-        if (batch->writes[i]->move &&
-            (op->result == STORE_OP_RESULT_DONE || op->result == STORE_OP_RESULT_NOTHING))
-            moves[n++] = (PathMove){op->path, op->new_path};
-    }
-    path_moves_sort(moves, n);
-    follow_moved(engine);
-    renames_rebase(&engine->renames, moves, n);
-    origins_moved(engine, moves, n);
-    moves_committed(&engine->moves, moves, n);
 }
 
 static void batch_finished(StoreTask *task)
@@ -476,7 +256,7 @@ static void batch_finished(StoreTask *task)
     for (size_t i = 0; i < batch->count; i++)
         batch->writes[i]->op = batch->ops[i];
     if (!cancelled)
-        tell_moves(engine, batch);
+        committed_moves(engine, batch->writes, batch->count);
     for (size_t i = 0; i < batch->count; i++) {
         Write *write = batch->writes[i];
 
@@ -485,7 +265,7 @@ static void batch_finished(StoreTask *task)
         if (cancelled && write->change)
             pending_finish(&engine->pending, write->change, clock_now());
         else if (!cancelled)
-            committed(engine, write);
+            committed_write(engine, write);
         (void)write_free(write);
     }
     batch_free(batch);
