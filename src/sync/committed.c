@@ -79,7 +79,7 @@ static void publish(Engine *engine, const StoreOp *op)
               from ? " -> " : "", from && path ? path : "");
 }
 
-/* ---- looking once more ---- */
+/* ---- what follows ---- */
 
 static bool touches_folders(const StoreOp *op)
 {
