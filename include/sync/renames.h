@@ -14,6 +14,7 @@
 #define RENAMES_MAX 65536 /* more than these are forgotten, all at once: inodes tell as well */
 
 typedef struct Rename Rename;
+typedef struct Renames Renames;
 
 /* The row that stands at the path `from` follows its file. */
 struct Rename {
@@ -37,6 +38,7 @@ struct Rename {
     Rename *partner; /* doubtful: the other half; its file is there in the second case */
     List doubters;   /* those whose partner this is, by Rename.doubter */
     ListNode doubter;
+    Renames *renames;
     Rename **writing; /* the engine's pointer to it while it is being written; or NULL */
 };
 
@@ -62,7 +64,7 @@ typedef struct RenameStray {
 
 #define RENAMES_STRAYS 32
 
-typedef struct Renames {
+struct Renames {
     HashTable rows;       /* Rename.by_from */
     HashTable names;      /* Rename.by_place of those that are at a name */
     HashTable air;        /* Rename.by_place of those in the air, by cookie */
@@ -75,7 +77,8 @@ typedef struct Renames {
     RenameLast last;
     RenameStray strays[RENAMES_STRAYS];
     size_t n_strays; /* so far */
-} Renames;
+    size_t n_doubtful;
+};
 
 /* Or does it stand for a file of which no row is known? */
 static inline bool rename_has_row(const Rename *rename)
@@ -109,6 +112,7 @@ void renames_vanished(Renames *renames, uint32_t cookie); /* arrived at a name t
 void renames_made(Renames *renames, const Node *dir, const char *name);
 void renames_lost(Renames *renames, const char *path);
 void renames_removed(Renames *renames, const Node *dir, const char *name);
+void renames_directory_removed(Renames *renames, const Node *dir);
 void renames_forget_stray(Renames *renames, const Node *dir,
                           const char *name); /* whatever happened there */
 void renames_written(Renames *renames, const Node *dir, const char *name);

@@ -44,11 +44,18 @@ void rename_set_partner(Rename *rename, Rename *partner)
         list_append(&partner->doubters, &rename->doubter);
 }
 
+static void set_doubtful(Rename *rename, bool doubtful)
+{
+    rename->renames->n_doubtful += (size_t)doubtful - (size_t)rename->doubtful;
+    rename->doubtful = doubtful;
+}
+
 /* It is known what it is. */
 void rename_end_doubt(Rename *rename)
 {
     rename_set_partner(rename, NULL);
-    rename->doubtful = rename->covered = rename->revived = false;
+    set_doubtful(rename, false);
+    rename->covered = rename->revived = false;
 }
 
 /* renames_end_doubts() - nothing will tell: what looks like an exchange was one */
@@ -232,7 +239,7 @@ void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *n
     if (!partner || !rename_place(renames, partner, dir, name))
         return;                         /* without memory it was an exchange */
     partner->written = rename->written; /* one of them was, before they were exchanged */
-    rename->doubtful = true;
+    set_doubtful(rename, true);
     rename_set_partner(rename, partner);
 }
 
@@ -263,7 +270,7 @@ static bool other_place(const Rename *rename, Node **dir, char **name)
 static void take_over(Renames *renames, Rename *rename, Rename *partner)
 {
     if (partner->partner != rename) {
-        rename->doubtful = partner->doubtful;
+        set_doubtful(rename, partner->doubtful);
         rename->covered = partner->covered;
         rename_set_partner(rename, partner->partner);
     }

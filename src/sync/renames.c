@@ -231,6 +231,7 @@ Rename *rename_new(Renames *renames, const char *path)
         free(rename);
         return NULL;
     }
+    rename->renames = renames;
     list_init(&rename->doubters);
     list_append(&renames->all, &rename->link);
     renames->count++;
@@ -408,6 +409,27 @@ void renames_removed(Renames *renames, const Node *dir, const char *name)
         rename_confirm(renames, rename); /* it was there to be removed */
     if (rename)
         lose_place(renames, rename);
+}
+
+/* renames_directory_removed() - DELETE of a directory: so there was nothing in it, and what may
+ * have been exchanged with a file there was not */
+void renames_directory_removed(Renames *renames, const Node *dir)
+{
+    bool judged = renames->n_doubtful > 0;
+
+    while (judged) {
+        judged = false;
+        LIST_FOREACH (link, &renames->all) {
+            Rename *rename = CONTAINER_OF(link, Rename, link);
+
+            if (!rename->doubtful || rename->dir != dir || rename->in_air ||
+                !rename_is_telling(rename))
+                continue;
+            renames_judge(renames, rename, false);
+            judged = true; /* others may be gone with it */
+            break;
+        }
+    }
 }
 
 /* renames_written() - CLOSE_WRITE or ATTRIB: there is a file at this name */
