@@ -110,7 +110,7 @@ bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *
                      uint32_t cookie);
 void renames_vanished(Renames *renames, uint32_t cookie); /* arrived at a name that is no media's */
 void renames_made(Renames *renames, const Node *dir, const char *name);
-void renames_lost(Renames *renames, const char *path);
+void renames_lost(Renames *renames, const char *path, bool written);
 void renames_removed(Renames *renames, const Node *dir, const char *name);
 void renames_directory_removed(Renames *renames, const Node *dir);
 void renames_forget_stray(Renames *renames, const Node *dir,

@@ -387,6 +387,8 @@ static void decide_item(Round *round, Sighting *item)
     if (change->dir->detached || item->directory == PROBE_RESULT_MISSING) {
         /* Its directory's own change, in the parent, takes care of everything below. */
         judge_removed(round, change);
+        if (change->written && item->path) /* it may have another name */
+            renames_lost(&engine->renames, item->path, true);
         change->again = false;
         if (!change->dir->detached && change->dir->parent)
             (void)engine_touch_for(engine, change, change->dir->parent, node_name(change->dir));

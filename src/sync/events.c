@@ -175,7 +175,7 @@ static void lose_row(Engine *engine, const Node *dir, const char *name)
     CLEANUP_FREE char *path = row_path(engine, dir, name);
 
     if (path)
-        renames_lost(&engine->renames, path);
+        renames_lost(&engine->renames, path, false);
 }
 
 /* What was renamed to this name may be losing it. If it was written to, and another name of it (a

@@ -392,11 +392,18 @@ void renames_made(Renames *renames, const Node *dir, const char *name)
         lose_place(renames, rename);
 }
 
-/* renames_lost() - the file of the row at this path is somewhere, but not at its name */
-void renames_lost(Renames *renames, const char *path)
+/*
+ * renames_lost() - the file of the row at this path is somewhere, but not at its name
+ * @written: it has been written to, and was not read yet
+ */
+void renames_lost(Renames *renames, const char *path, bool written)
 {
-    if (renames->count < RENAMES_MAX && !renames_of(renames, path))
-        (void)rename_new(renames, path);
+    Rename *rename = renames_of(renames, path);
+
+    if (!rename && renames->count < RENAMES_MAX)
+        rename = rename_new(renames, path);
+    if (rename)
+        rename->written |= written;
 }
 
 /* renames_removed() - DELETE */
