@@ -511,6 +511,7 @@ void origins_run(Engine *engine);
 void origins_occupy(Engine *engine, const char *path);
 void origins_moved(Engine *engine, const PathMove *moves, size_t n_moves); /* rows of directories */
 size_t origins_under_way(const Engine *engine); /* those of hung volumes aside */
+bool origins_ask_for(const Engine *engine, const Node *node);
 void origins_clear(Engine *engine);
 
 /* funnel.c */

@@ -305,8 +305,9 @@ void engine_directory_moving(Engine *engine, Node *node, const Node *to, const c
         if (from_path && to_path)
             excluded_moved(engine, &(PathMove){from_path, to_path}, 1);
     }
-    if (moves_record(&engine->moves, node) == MOVES_E_NO_ROWS)
-        dirty_add(engine, node, false); /* it gets its own */
+    /* Which rows are its is still to be found out; or there are none yet. */
+    if (origins_ask_for(engine, node) || moves_record(&engine->moves, node) == MOVES_E_NO_ROWS)
+        dirty_add(engine, node, false);
 }
 
 static void on_directory_moving(WatchListener *listener, Node *node, Node *to, const char *to_name)

@@ -68,14 +68,17 @@ static void origin_free(Origin *origin)
     free(origin);
 }
 
-/* Its rows have followed, or are not its: what is there is compared, with all that is below. */
+/* Its rows have followed, or are not its: what is there is compared, with all that is below. One
+ * that was moved meanwhile is looked for once more. */
 static void origin_end(Origin *origin)
 {
     Engine *engine = origin->engine;
     Node *node = node_ref(origin->node);
+    bool moved =
+        origin->state != ORIGIN_STATE_MOVING && node_moved_since(engine->tree, node, origin->begun);
 
     origin_free(origin);
-    node->settled = true;
+    node->settled = !moved;
     scan_node(engine, node, false, false);
     (void)node_unref(node);
     engine_changed(engine);
@@ -94,6 +97,20 @@ size_t origins_under_way(const Engine *engine)
         n += !origin->volume || !origin->volume->hung;
     }
     return n;
+}
+
+/* origins_ask_for() - is it still to be found out where the rows of this directory are? */
+bool origins_ask_for(const Engine *engine, const Node *node)
+{
+    if (engine->n_origins == 0)
+        return false;
+    LIST_FOREACH (link, &engine->origins) {
+        const Origin *origin = CONTAINER_OF(link, Origin, link);
+
+        if (origin->state != ORIGIN_STATE_MOVING && node_is_within(node, origin->node))
+            return true;
+    }
+    return false;
 }
 
 /* ---- looking ---- */

@@ -37,8 +37,9 @@ Where the design allows more than one, and why:
   the volume was away) there are no cookies. What is left is the inode with its size and mtime: a
   file that was not edited keeps its id wherever it is. Edited and moved: the id may be lost, or
   stay at the old name if a file is there, and go on with that one; or it may be that of a file
-  which it was moved over. Directories' own ids: the rule `blind_directories`. One of several hard links may get another
-  one's id.
+  which it was moved over. Directories' own ids: the rule `blind_directories`; one that holds no
+  photo, and was somewhere for a while where another one had been, may have taken that one's along.
+  One of several hard links may get another one's id.
 - A file rewritten with its size and mtime restored is not seen in a blind burst, nor when it leaves
   the library and comes back within the burst.
 - A file that leaves the library and is written to within the burst may have been opened before, and
@@ -92,6 +93,7 @@ class Expectations(Tree):
             if entry.is_directory():
                 entry.node.fresh = False
                 entry.node.carried = set()
+                entry.node.stood = set()
             elif entry.inode():
                 self._calm(entry.inode())
 
@@ -225,8 +227,8 @@ class Expectations(Tree):
 
     def _relocate(self, entry, old, new, paired):
         was, shown = entry.expect is not None, self.shown(new, entry)
-        if entry.inode():
-            entry.inode().stood.add(old)
+        if entry.inode() or entry.is_directory():
+            (entry.inode() or entry.node).stood.add(old)
         if was and shown:
             for key in entry.ids():
                 self.places[key] |= {old, new}
@@ -292,13 +294,13 @@ class Expectations(Tree):
         if kind == "d":
             if self.rules.blind_directories == "must" or self._stayed(entry, base):
                 return entry.expect
-            return entry.expect | {NEW} | base | passed | self.dead[kind][path]
+            return (entry.expect | {NEW} | base | passed | self._rows_where(kind, entry.node.stood)
+                    | self.dead[kind][path])
         inode = entry.inode()
         if inode is None or inode.modified:
             if self._stayed(entry, base):
                 return entry.expect
-            stood = set() if inode is None else {
-                self.base[kind][old] for old in inode.stood if old in self.base[kind]}
+            stood = set() if inode is None else self._rows_where(kind, inode.stood)
             return entry.expect | {NEW} | base | passed | stood | self.dead[kind][path]
         if self.volume_was_away and names.same_volume(path, names.VOLUME):
             # Its device has another number now; files of one size and time look alike.
@@ -307,6 +309,9 @@ class Expectations(Tree):
             return entry.expect
         return entry.expect | {NEW} | base | inode.carried | {
             key for other in inode.entries for key in other.ids()}
+
+    def _rows_where(self, kind, paths):
+        return {self.base[kind][path] for path in paths if path in self.base[kind]}
 
     def _stayed(self, entry, base):
         return entry.expect == base and not base & self.moved

@@ -49,6 +49,7 @@ class Directory:
         self.children = {}
         self.fresh = True     # made in this burst: not surely watched yet
         self.carried = set()  # as of a File
+        self.stood = set()    # likewise
 
 
 class Entry:
