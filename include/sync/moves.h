@@ -26,6 +26,7 @@ typedef struct Move {
     Node *node;      /* referenced */
     char *rows_path; /* where its rows are until this is committed */
     char *target;    /* where they are then; NULL: not taken yet */
+    bool unseen;     /* the engine's: what is in it is to be compared once they are there */
 } Move;
 
 void moves_init(Moves *moves);
@@ -38,6 +39,7 @@ char *moves_rows_path(const Moves *moves, const Node *node);
 int moves_record(Moves *moves, Node *node);
 bool moves_record_from(Moves *moves, Node *node, const char *path); /* where its rows are */
 bool moves_has(const Moves *moves, const Node *node);
+void moves_set_unseen(Moves *moves, const Node *node); /* the one that is due, if any */
 static inline bool moves_are_due(const Moves *moves)
 {
     return !list_is_empty(&moves->due);

@@ -185,6 +185,8 @@ void committed_write(Engine *engine, Write *write)
         own_gone_committed(engine, op->path);
     if (write->move && write->move->node->detached)
         look_again(engine, op->new_path);
+    else if (write->move && write->move->unseen)
+        dirty_add(engine, write->move->node, false);
     if (op->kind == STORE_OP_FOLDER_MOVE || op->kind == STORE_OP_FOLDER_REMOVE)
         look_at_successor(engine, op->path);
     if (op->untimed > 0)

@@ -191,6 +191,8 @@ static void relink(Doubt *doubt)
     if (victim && victim != known && victim->wd >= 0)
         (void)displaced_add(engine, victim); /* it is somewhere, too */
     engine_directory_moving(engine, known, doubt->parent, doubt->name);
+    moves_set_unseen(&engine->moves,
+                     known); /* nothing told that it moved, nor what else happened */
     if (tree_move(engine->tree, known, doubt->parent, doubt->name) != 0)
         return;
     scan_node(engine, known, false, false);

@@ -308,6 +308,8 @@ void engine_directory_moving(Engine *engine, Node *node, const Node *to, const c
     /* Which rows are its is still to be found out; or there are none yet. */
     if (origins_ask_for(engine, node) || moves_record(&engine->moves, node) == MOVES_E_NO_ROWS)
         dirty_add(engine, node, false);
+    else if (engine->blind || engine->n_root_scans > 0 || !node->trusted)
+        moves_set_unseen(&engine->moves, node);
 }
 
 static void on_directory_moving(WatchListener *listener, Node *node, Node *to, const char *to_name)

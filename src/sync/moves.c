@@ -272,6 +272,16 @@ int moves_record(Moves *moves, Node *node)
     return move_new(moves, node, rows_path) ? 0 : error_trace(-ENOMEM);
 }
 
+/* moves_set_unseen() - what is in the directory has not been compared with its rows, or not since
+ * events were lost: where it has come to, they cannot be found before they have followed */
+void moves_set_unseen(Moves *moves, const Node *node)
+{
+    Move *move = move_of(moves, node, false);
+
+    if (move)
+        move->unseen = true;
+}
+
 /* moves_has() - is a move of it due? */
 bool moves_has(const Moves *moves, const Node *node)
 {
