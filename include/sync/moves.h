@@ -39,6 +39,7 @@ char *moves_rows_path(const Moves *moves, const Node *node);
 int moves_record(Moves *moves, Node *node);
 bool moves_record_from(Moves *moves, Node *node, const char *path); /* where its rows are */
 bool moves_has(const Moves *moves, const Node *node);
+bool moves_know(const Moves *moves, const Node *node);
 void moves_set_unseen(Moves *moves, const Node *node); /* the one that is due, if any */
 static inline bool moves_are_due(const Moves *moves)
 {

@@ -295,18 +295,25 @@ static char *path_in(const Node *dir, const char *name)
     return above ? path_join(above, name) : NULL;
 }
 
+static void take_excluded_along(Engine *engine, const Node *node, const Node *to,
+                                const char *to_name)
+{
+    CLEANUP_FREE char *from_path = node_path_new(node);
+    CLEANUP_FREE char *to_path = path_in(to, to_name);
+
+    if (from_path && to_path)
+        excluded_moved(engine, &(PathMove){from_path, to_path}, 1);
+}
+
 /* engine_directory_moving() - a directory is about to be relinked */
 void engine_directory_moving(Engine *engine, Node *node, const Node *to, const char *to_name)
 {
-    if (engine->n_excluded > 0) {
-        CLEANUP_FREE char *from_path = node_path_new(node);
-        CLEANUP_FREE char *to_path = path_in(to, to_name);
+    bool unknown = !moves_know(&engine->moves, node) && origins_ask_for(engine, node);
 
-        if (from_path && to_path)
-            excluded_moved(engine, &(PathMove){from_path, to_path}, 1);
-    }
+    if (engine->n_excluded > 0)
+        take_excluded_along(engine, node, to, to_name);
     /* Which rows are its is still to be found out; or there are none yet. */
-    if (origins_ask_for(engine, node) || moves_record(&engine->moves, node) == MOVES_E_NO_ROWS)
+    if (unknown || moves_record(&engine->moves, node) == MOVES_E_NO_ROWS)
         dirty_add(engine, node, false);
     else if (engine->blind || engine->n_root_scans > 0 || !node->trusted)
         moves_set_unseen(&engine->moves, node);

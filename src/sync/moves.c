@@ -282,6 +282,12 @@ void moves_set_unseen(Moves *moves, const Node *node)
         move->unseen = true;
 }
 
+/* moves_know() - has it moved, or a directory above it, so that where its rows are is known? */
+bool moves_know(const Moves *moves, const Node *node)
+{
+    return nearest_moved(moves, node) != NULL;
+}
+
 /* moves_has() - is a move of it due? */
 bool moves_has(const Moves *moves, const Node *node)
 {
