@@ -380,6 +380,7 @@ int rules_build(Engine *engine);
 /* excluded.c: folders that the user removed in the app */
 void excluded_done(Engine *engine);
 bool excluded_forget(Engine *engine, const char *path); /* registered or made again: was it one? */
+bool excluded_any_within(const Engine *engine, const char *path); /* is it one, or above one? */
 void excluded_add(Engine *engine, const char *path);
 void excluded_remember(Engine *engine); /* all of them, once more */
 bool excluded_forget_one(Engine *engine, const char *path);

@@ -31,6 +31,7 @@ struct Rename {
     uint32_t cookie; /* in the air */
     bool written;    /* the engine's: written to, and not yet read */
     bool unsure;     /* found by its inode: files may be found yet that belong to it */
+    ListNode doubt;  /* Renames.doubtful */
     bool doubtful;   /* one half of an exchange, or there and back again: sync/renames.c */
     bool covered;    /* and something came over it since: what is there says nothing */
     bool revived; /* it was nowhere, and is here only if its last doubter was exchanged with it */
@@ -77,7 +78,7 @@ struct Renames {
     RenameLast last;
     RenameStray strays[RENAMES_STRAYS];
     size_t n_strays; /* so far */
-    size_t n_doubtful;
+    List doubtful;   /* Rename.doubt */
 };
 
 /* Or does it stand for a file of which no row is known? */

@@ -41,8 +41,8 @@ struct Node {
     char own[];          /* node_name() reads it */
 };
 
-/* So begins the name of a node whose place is not known at the moment: no file has such a name. */
-#define TREE_NO_PLACE "\n."
+/* So begins the name of a node whose place is not known at the moment. */
+#define TREE_NO_PLACE "\n.no-place-"
 
 /* Called for each watch whose node leaves the tree. */
 typedef void (*TreeUnwatch)(void *owner, int wd);

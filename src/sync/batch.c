@@ -196,8 +196,8 @@ static void take_moves(Engine *engine, List *taken)
     }
 }
 
-/* Is a directory in the tree where it is not on disk? Then no move can be carried out. */
-/* batch_paths_wait() - are the paths of directories not final? */
+/* batch_paths_wait() - are the paths of directories not final, for one in the tree is where it is
+ * not on disk? Then no move can be carried out. */
 bool batch_paths_wait(const Engine *engine)
 {
     return watcher_waits(engine->watcher) || displaced_under_way(engine);

@@ -99,6 +99,15 @@ static void failed(Engine *engine, Write *write)
     engine_problem(engine, shown(op), &none, op->error ? op->error : "the row cannot be written");
 }
 
+/* Its rows have followed a directory that is to be compared with them; unless it has gone on. */
+static void look_into(Engine *engine, Node *node)
+{
+    if (moves_has(&engine->moves, node))
+        moves_set_unseen(&engine->moves, node);
+    else
+        dirty_add(engine, node, false);
+}
+
 static void count_edit(EngineCounters *counters, const StoreOp *op)
 {
     counters->thumbnails_kept += op->kept_thumbnail;
@@ -186,7 +195,7 @@ void committed_write(Engine *engine, Write *write)
     if (write->move && write->move->node->detached)
         look_again(engine, op->new_path);
     else if (write->move && write->move->unseen)
-        dirty_add(engine, write->move->node, false);
+        look_into(engine, write->move->node);
     if (op->kind == STORE_OP_FOLDER_MOVE || op->kind == STORE_OP_FOLDER_REMOVE)
         look_at_successor(engine, op->path);
     if (op->untimed > 0)

@@ -14,8 +14,9 @@
  * A path may lead to another directory meanwhile, because one above it has moved. So each place is
  * a name in a directory that is opened and compared with the one that the tree has there. Where it
  * is another one, an event is on its way, and the doubt waits for it; but not for longer than a
- * second, for it may have been lost. Between the newer place and the volume may be another one that
- * does not answer; but the scan which found it has just come that way.
+ * second, for it may have been lost. Both are looked at on the
+ * thread of the older one's volume, though the way to the newer one may lead over another volume:
+ * the scan has just come that way.
  */
 #include <errno.h>
 #include <stdlib.h>

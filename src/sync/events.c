@@ -331,7 +331,6 @@ static void on_unwatched_moved(WatchListener *listener, const Node *from, const 
                                const Node *to, const char *to_name)
 {
     Engine *engine = engine_of(listener);
-
     CLEANUP_FREE char *from_path = engine->n_excluded > 0 ? path_in(from, from_name) : NULL;
     CLEANUP_FREE char *to_path = from_path ? path_in(to, to_name) : NULL;
 

@@ -109,6 +109,14 @@ void excluded_remember(Engine *engine)
         remember(engine, engine->excluded[i], true);
 }
 
+bool excluded_any_within(const Engine *engine, const char *path)
+{
+    for (size_t i = 0; i < engine->n_excluded; i++)
+        if (path_is_within(engine->excluded[i], path))
+            return true;
+    return false;
+}
+
 /* excluded_forget() - a folder was registered again, or its directory made anew: was it excluded?
  */
 bool excluded_forget(Engine *engine, const char *path)
@@ -123,16 +131,20 @@ bool excluded_forget(Engine *engine, const char *path)
  */
 bool excluded_forget_one(Engine *engine, const char *path)
 {
-    for (size_t i = 0; i < engine->n_excluded; i++) {
-        if (strcmp(engine->excluded[i], path) != 0)
+    bool found = false;
+
+    for (size_t i = 0; i < engine->n_excluded;) {
+        if (strcmp(engine->excluded[i], path) != 0) {
+            i++;
             continue;
+        }
         free(engine->excluded[i]);
         engine->excluded[i] = engine->excluded[--engine->n_excluded];
-        engine->excluded_unsaved = true;
-        (void)rules_build(engine);
-        return true;
+        engine->excluded_unsaved = found = true;
     }
-    return false;
+    if (found)
+        (void)rules_build(engine);
+    return found;
 }
 
 static bool excluded_set(Engine *engine, size_t i, char *path)

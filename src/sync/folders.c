@@ -358,9 +358,12 @@ static bool forget_at(Engine *engine, const FoldersTask *task, const SnapshotFol
 
 static void take_added(Engine *engine, const FoldersTask *task)
 {
-    for (size_t i = 0; i < task->added.count && engine->n_excluded > 0; i++)
-        if (forget_at(engine, task, task->added.items[i]))
-            scan_parent_of(engine, task->added.items[i]->path);
+    for (size_t i = 0; i < task->added.count && engine->n_excluded > 0; i++) {
+        const SnapshotFolder *folder = task->added.items[i];
+
+        if (excluded_any_within(engine, folder->path) && forget_at(engine, task, folder))
+            scan_parent_of(engine, folder->path);
+    }
 }
 
 /* Folders that the user removed, and added again while nobody looked. */

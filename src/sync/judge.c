@@ -40,8 +40,9 @@ bool judge_sighting(Round *round, Sighting *item)
     return true;
 }
 
-/* judge_removed() - the same, when its directory is gone: that was empty then, if it was removed.
- * One that was moved away cannot be looked at, and only the partner's name is left to tell. */
+/* judge_removed() - the same, when its directory is gone: that was empty then, if its watch has
+ * ended. One that was moved away cannot be looked at, and only the partner's name is left to tell.
+ */
 void judge_removed(Round *round, const Change *change)
 {
     Renames *renames = &round->engine->renames;
@@ -49,7 +50,7 @@ void judge_removed(Round *round, const Change *change)
 
     if (!here || !here->doubtful || here->covered || here->revived)
         return;
-    if (change->dir->wd < 0)
+    if (change->dir->wd < 0 && !change->dir->detached)
         renames_judge(renames, here, false);
     else
         here->covered = true;

@@ -46,7 +46,9 @@ void rename_set_partner(Rename *rename, Rename *partner)
 
 static void set_doubtful(Rename *rename, bool doubtful)
 {
-    rename->renames->n_doubtful += (size_t)doubtful - (size_t)rename->doubtful;
+    list_remove(&rename->doubt);
+    if (doubtful)
+        list_append(&rename->renames->doubtful, &rename->doubt);
     rename->doubtful = doubtful;
 }
 

@@ -49,6 +49,7 @@ void renames_init(Renames *renames)
     list_init(&renames->all);
     list_init(&renames->asked);
     list_init(&renames->doomed);
+    list_init(&renames->doubtful);
 }
 
 /* ---- keys ---- */
@@ -422,15 +423,14 @@ void renames_removed(Renames *renames, const Node *dir, const char *name)
  * have been exchanged with a file there was not */
 void renames_directory_removed(Renames *renames, const Node *dir)
 {
-    bool judged = renames->n_doubtful > 0;
+    bool judged = true;
 
     while (judged) {
         judged = false;
-        LIST_FOREACH (link, &renames->all) {
-            Rename *rename = CONTAINER_OF(link, Rename, link);
+        LIST_FOREACH (link, &renames->doubtful) {
+            Rename *rename = CONTAINER_OF(link, Rename, doubt);
 
-            if (!rename->doubtful || rename->dir != dir || rename->in_air ||
-                !rename_is_telling(rename))
+            if (rename->dir != dir || rename->in_air || !rename_is_telling(rename))
                 continue;
             renames_judge(renames, rename, false);
             judged = true; /* others may be gone with it */

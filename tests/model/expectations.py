@@ -32,6 +32,8 @@ Where the design allows more than one, and why:
 - Moved on from a directory that is not watched yet, and that was removed and made again, by a name
   that a photo had there.
 - Moved into a directory that is not watched yet, and a hard link to it made in another one.
+- A symlink that leads nowhere, in the place of a photo, moved into a directory that is not watched
+  yet: the row may go.
 - Two symlinks to one photo, of which one is renamed over the other.
 - After a *blind* burst (the daemon was killed or stopped, the queue overflowed, watches ran out,
   the volume was away) there are no cookies. What is left is the inode with its size and mtime: a
@@ -236,6 +238,8 @@ class Expectations(Tree):
             if entry.expect & TOKENS:  # as if made here: a row may be left under this name
                 entry.expect |= self.dead[kind_of(entry)][new]
             inode = entry.inode()
+            if inode is None and not entry.is_directory() and not paired:
+                entry.expect |= {NONE}  # only its inode could tell, and that its row has not seen
             if inode:
                 self._stir(inode)
             if inode and not paired and len(inode.entries) > 1:
