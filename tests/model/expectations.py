@@ -284,9 +284,11 @@ class Expectations(Tree):
 
     def _twins(self, entry):
         """Ids of files of the same content: what was moved and edited unseen is gone for the daemon."""
+        def contents(inode):
+            return {inode.content, inode.settled, inode.pictured} | inode.earlier
         mine = {entry.inode().content, entry.inode().settled} - {None}
         return {key for _, other in self.walk() if other is not entry and other.inode()
-                and mine & {other.inode().content, other.inode().settled} for key in other.ids()}
+                and mine & contents(other.inode()) for key in other.ids()}
 
     def _expected(self, path, entry):
         """With what a blind burst takes away from it."""
