@@ -31,6 +31,7 @@ Where the design allows more than one, and why:
   dead one's inode number: then nothing tells the two apart.
 - Moved on from a directory that is not watched yet, and that was removed and made again, by a name
   that a photo had there.
+- Moved out of a directory that is not watched yet, to the name of a photo that has just left it.
 - Moved into a directory that is not watched yet, and a hard link to it made in another one.
 - A symlink that leads nowhere, in the place of a photo, moved into a directory that is not watched
   yet: the row may go.
@@ -249,7 +250,8 @@ class Expectations(Tree):
                 self._loosen(entry, new)
             if inode and not paired:
                 inode.unpaired = True
-                entry.expect |= self.dead["f"][old]  # by whose name it leaves, it may be that one
+                # By whose name it leaves it may be that one; or it passes for a save by rename there.
+                entry.expect |= self.dead["f"][old] | self.dead["f"][new]
                 inode.unseen |= inode.hidden  # who told of it is not who is looked at
                 if inode.modified:
                     self._loosen(entry, new)
