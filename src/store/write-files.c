@@ -230,10 +230,9 @@ static void apply_run(State *state, const WriteRun *run)
         if (op->path)
             state_write_problem(state, op->path, &op->stamp, op->metadata ? op->metadata : "");
         break;
-    case STORE_OP_MEDIA_REMOVE:
-        break; /* Writer.gone */
-    case STORE_OP_FOLDER_MOVE:
-        break; /* all of them together: apply_moves() */
+    case STORE_OP_MEDIA_REMOVE: /* Writer.gone */
+    case STORE_OP_FOLDER_MOVE:  /* all of them together: apply_moves() */
+        break;
     }
 }
 
