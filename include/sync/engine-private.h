@@ -567,6 +567,7 @@ typedef struct Round {
     StoreTask lookup;
     Sighting *items;
     size_t n_items;
+    uint64_t moves_begun; /* Tree.n_moves when the probe was asked for */
 } Round;
 
 void decide_round(Round *round);

@@ -378,12 +378,27 @@ static void decide_unreadable(Round *round, Sighting *item, int error)
     finish(round, item);
 }
 
+/* Was it looked for where its directory was no more? Where that is now it has been compared with
+ * its rows meanwhile, perhaps, and this change is all that came of it. */
+static bool has_gone_on(const Round *round, const Sighting *item)
+{
+    const Node *dir = item->change->dir;
+
+    return item->directory == PROBE_RESULT_MISSING && !dir->detached &&
+           node_moved_since(round->engine->tree, dir, round->moves_begun);
+}
+
 static void decide_item(Round *round, Sighting *item)
 {
     Engine *engine = round->engine;
     Change *change = item->change;
     bool is_media = media_kind_of(change->name) != MEDIA_KIND_NONE;
 
+    if (has_gone_on(round, item)) {
+        pending_wait(&engine->pending, change, clock_now());
+        item->change = NULL;
+        return;
+    }
     if (change->dir->detached || item->directory == PROBE_RESULT_MISSING) {
         /* Its directory's own change, in the parent, takes care of everything below. */
         judge_removed(round, change);

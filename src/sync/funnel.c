@@ -404,6 +404,7 @@ static void round_start(Round *round)
     engine->counters.probes += round->n_items;
     round->volume->busy = true;
     round->volume->users++;
+    round->moves_begun = engine->tree->n_moves;
     probe_job_init(&round->probe, probed);
     if (round_fill(round) < 0) {
         round_abandon(round);
