@@ -144,46 +144,56 @@ static bool is_made(const Change *change)
     return change->live && !change->complete;
 }
 
-static bool decide_moved(Round *round, Sighting *item)
+/* follow_inode() - the row of a candidate is to follow its file to this name: true where the change
+ * waits for that, or for what has to be known first */
+static bool follow_inode(Round *round, Sighting *item, const StoreRow *row)
 {
     Engine *engine = round->engine;
     Change *change = item->change;
+    Rename *rename = renames_of(&engine->renames, row->path);
+    Change *left = change_of(engine, row);
 
-    for (size_t i = 0; i < item->n_candidates && change->tries < DECIDE_TRIES; i++) {
-        const StoreRow *row = &item->candidates[i];
-        Rename *rename = renames_of(&engine->renames, row->path);
-        Change *left = change_of(engine, row);
-
-        if (!has_come(item, i))
-            continue;
-        if (rename && rename->doubtful && step_back(round, item))
-            return true; /* until it is known which of its names it is at */
-        if (rename && (rename_is_placed(rename) || rename->doubtful))
-            continue;
-        if (rename && rename->in_air && is_made(change) && !change->confirm) {
-            hold_replaced(round, item); /* another link to it, if the renamed one is found too */
-            return true;
-        }
-        if (is_taken(left)) {
-            if (step_back(round, item))
-                return true;
-            continue;
-        }
-        change->written |= (left && left->written) || (rename && rename->written);
-        rename = renames_put(&engine->renames, row->path, row->id, &row->stamp, change->dir,
-                             change->name);
-        if (!rename)
-            return step_back(round, item);
-        change->tries++; /* the database may refuse the move */
-        /* The row that is in the way may belong to a name that is not seen yet. */
-        rename->unsure = item->row.id && !change->confirm && !is_certain(round, item);
-        if (rename->unsure) {
-            hold_replaced(round, item);
-        } else {
-            pending_wait(&engine->pending, change, clock_now());
-            item->change = NULL;
-        }
+    if (rename && rename->doubtful && step_back(round, item))
+        return true; /* until it is known which of its names it is at */
+    if (rename && (rename_is_placed(rename) || rename->doubtful))
+        return false;
+    if (rename && rename->in_air && is_made(change) && !change->confirm) {
+        hold_replaced(round, item); /* another link to it, if the renamed one is found too */
         return true;
+    }
+    if (is_taken(left))
+        return step_back(round, item);
+    change->written |= (left && left->written) || (rename && rename->written);
+    rename =
+        renames_put(&engine->renames, row->path, row->id, &row->stamp, change->dir, change->name);
+    if (!rename)
+        return step_back(round, item);
+    change->tries++; /* the database may refuse the move */
+    /* The row that is in the way may belong to a name that is not seen yet. */
+    rename->unsure = item->row.id && !change->confirm && !is_certain(round, item);
+    if (rename->unsure) {
+        hold_replaced(round, item);
+    } else {
+        pending_wait(&engine->pending, change, clock_now());
+        item->change = NULL;
+    }
+    return true;
+}
+
+/* Of several links to the file, one that left its name for an unknown one comes before those that
+ * are gone: they may have been removed. */
+static bool decide_moved(Round *round, Sighting *item)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < item->n_candidates; i++) {
+            const StoreRow *row = &item->candidates[i];
+            const Rename *rename = renames_of(&round->engine->renames, row->path);
+            bool in_air = rename && rename->in_air;
+
+            if (item->change->tries < DECIDE_TRIES && in_air == (pass == 0) && has_come(item, i) &&
+                follow_inode(round, item, row))
+                return true;
+        }
     }
     return false;
 }

@@ -460,6 +460,12 @@ static bool is_left_alone(const Change *change)
     return change->dir->detached || node_is_held(change->dir) || node_is_moving(change->dir);
 }
 
+/* A scan would not find out that it was written to (an edit that keeps size and mtime). */
+static bool is_to_be_kept(const Change *change)
+{
+    return change->written && !change->dir->detached && node_is_moving(change->dir);
+}
+
 /* To its volume, unless rows have to follow renamed files first. */
 static void hand_out(Engine *engine, Change *change, Volume *volume, uint64_t now)
 {
@@ -492,6 +498,8 @@ static void take_due(Engine *engine)
         volume = is_left_alone(change) ? NULL : volume_of(engine, change->dir);
         if (volume) {
             hand_out(engine, change, volume, now);
+        } else if (is_to_be_kept(change)) {
+            pending_wait(&engine->pending, change, now + SOON);
         } else {
             change->again = false;
             pending_finish(&engine->pending, change, now);

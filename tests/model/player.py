@@ -128,11 +128,15 @@ def play(playing, number):
 
 
 def explain(playing, seed, wrong):
-    """The report of a failing sequence, and the file for --replay."""
+    """The report of a failing sequence, and files: the daemon's log, the sequence for --replay."""
     options = playing.options
+    base = os.path.join(options.output, f"failed-{seed.replace(':', '-')}")
+    with open(f"{base}.log", "w", encoding="utf-8") as file:
+        file.write(playing.log)
     last = max((i for i, op in enumerate(playing.played) if op["op"] == "settle"), default=0)
     report = [f"==> sequence {seed} failed", wrong, "", "operations of the last burst:",
-              show(playing.played[last + 1:]), "", "all operations:", show(playing.played)]
+              show(playing.played[last + 1:]), "", "all operations:", show(playing.played), "",
+              f"the daemon's log: {base}.log"]
     if options.shrink:
         kinds = signature(wrong)
         short = shrink.shrink(playing.played, lambda part: fails(playing, part, kinds),
@@ -140,10 +144,9 @@ def explain(playing, seed, wrong):
         wrong = None
         for _ in range(5):
             wrong = wrong or playing.run(short)
-        path = os.path.join(options.output, f"failed-{seed.replace(':', '-')}.jsonl")
-        save(path, short)
-        report += ["", f"shrunk to {len(short)} (tests/model/run --replay {path}):", show(short),
-                   wrong or "(it does not fail every time)"]
+        save(f"{base}.jsonl", short)
+        report += ["", f"shrunk to {len(short)} (tests/model/run --replay {base}.jsonl):",
+                   show(short), wrong or "(it does not fail every time)"]
     return "\n".join(report)
 
 
