@@ -52,6 +52,7 @@ struct Change {
     bool live;     /* an event told of it: equal size and mtime do not prove that it is the same */
     bool found;    /* a scan found it, so events may be missing: they do not tell all about it */
     bool written;  /* an event said that it was written to: it is read, whatever its mtime says */
+    bool made;     /* there was no file before: an event said that it was created */
     bool complete; /* its writer has closed it, or it was moved in */
     bool reread;   /* its sidecar changed: read it again though it is the same itself */
     bool echo;     /* an event of another name of the same file told of it */

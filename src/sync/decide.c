@@ -103,6 +103,13 @@ static bool wait_for_renames(Round *round, Sighting *item)
 
 /* ---- files that are known by their inode ---- */
 
+/* It was created and written to under this name: no row's file, and no link to one, whatever inode
+ * number it was given. */
+static bool is_new_file(const Change *change)
+{
+    return change->live && change->made && change->written;
+}
+
 /* The row's file is here, and not at the row's own path. */
 static bool has_come(const Sighting *item, size_t i)
 {
@@ -329,7 +336,7 @@ static void decide_file(Round *round, Sighting *item)
     StoreRow *row = &item->row;
     bool same = row->id && row_is_at(row, &item->entry);
 
-    if (!same && decide_moved(round, item))
+    if (!same && !is_new_file(change) && decide_moved(round, item))
         return;
     if (item->rows_below) { /* there was a directory of this name */
         decide_gone(round, item, false);

@@ -218,6 +218,8 @@ static void file_changed(Engine *engine, Node *dir, const char *name, WatchChang
         change->written = true;
     if (what == WATCH_CHANGE_CREATED)
         change->complete = false;
+    if (what == WATCH_CHANGE_CREATED || what == WATCH_CHANGE_MOVED_IN || is_gone(what))
+        change->made = what == WATCH_CHANGE_CREATED;
 }
 
 static void on_changed(WatchListener *listener, Node *dir, const char *name, WatchChange change,
@@ -248,8 +250,12 @@ static void go_blind(Engine *engine)
 {
     renames_clear(&engine->renames);
     engine->blind = true;
-    LIST_FOREACH (link, &engine->pending.all)
-        CONTAINER_OF(link, Change, by_age)->found = true;
+    LIST_FOREACH (link, &engine->pending.all) {
+        Change *change = CONTAINER_OF(link, Change, by_age);
+
+        change->found = true;
+        change->made = false;
+    }
 }
 
 static void on_file_left(WatchListener *listener, Node *dir, const char *name, uint32_t cookie)

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+import media
 from harness import wait_for
 
 START = {"r/a.jpg", "r/dir/b.jpg", "s/other.jpg"}
@@ -43,3 +44,22 @@ def test_restarted_between(lib):
     lib.rename("outside/a.jpg", "s/back.jpg")
     lib.expect(START - {"r/a.jpg"} | {"s/back.jpg"})
     assert lib.identity("s/back.jpg") == before
+
+
+def test_new_file_with_the_inode_of_a_photo_that_went(lib):
+    """A file that is made and written to is nobody's, though all that stat(2) says of it is what
+    was said of a photo that has just gone."""
+    pictures = [media.jpeg(*size).ljust(4000, b"-") for size in ((16, 12), (20, 30))]
+    path = lib.put("r/gone.jpg", pictures[0])
+    lib.settle()
+    before, gone = lib.row("r/gone.jpg")["id"], os.stat(path)
+    os.unlink(path)
+    with open(lib.path("r/new.jpg"), "xb") as file:
+        file.write(pictures[1])
+    os.utime(file.name, ns=(gone.st_atime_ns, gone.st_mtime_ns))
+    new = os.stat(file.name)
+    if new.st_ino != gone.st_ino:
+        pytest.skip("this file system does not use an inode number again at once")
+    assert (new.st_size, new.st_mtime_ns) == (gone.st_size, gone.st_mtime_ns)
+    lib.expect(START | {"r/new.jpg"})
+    assert lib.row("r/new.jpg")["id"] != before

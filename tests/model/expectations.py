@@ -43,6 +43,9 @@ Where the design allows more than one, and why:
   which it was moved over. Directories' own ids: the rule `blind_directories`; one that holds no
   photo, and was somewhere for a while where another one had been, may have taken that one's along.
   One of several hard links may get another one's id.
+- The daemon was killed, and a directory whose row it had just made was emptied before it is started
+  again: it may not know yet on which volume that was, and takes it for an empty mount point. The
+  rows of folders below, if they hold no photos, may stay until something is in it.
 - A file rewritten with its size and mtime restored is not seen in a blind burst, nor when it leaves
   the library and comes back within the burst.
 - A file that leaves the library and is written to within the burst may have been opened before, and
@@ -74,6 +77,7 @@ class Expectations(Tree):
         self.times = 0        # mtime tokens given out
         self.mounted = True
         self.parallel = False
+        self.killed = False   # ever
         self.begin_burst()
 
     def begin_burst(self):

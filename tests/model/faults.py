@@ -157,7 +157,7 @@ class Faults:
             return False
         self._set_limit(count)
         self.limited = True
-        return model.do_kill()  # what is not watched is found without cookies
+        return model.do_restart()  # what is not watched is found without cookies
 
     def do_unlimit(self, _model):
         if not self.limited or not self.running():

@@ -348,11 +348,15 @@ class Model(Expectations):
 
     # -- faults: only what they mean for expectations --
 
-    def do_kill(self):
+    def do_restart(self):
         self.blind = True
         return True
 
-    do_restart = do_flood = do_kill
+    do_flood = do_restart
+
+    def do_kill(self):
+        self.killed = True
+        return self.do_restart()
 
     def do_freeze(self, **_detail):
         return True
