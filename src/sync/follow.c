@@ -201,8 +201,9 @@ void follow_take(Engine *engine, List *writes)
 }
 
 /*
- * One whose row is in the way, and in doubt, and the directory of the other half is gone: that was
- * empty when another one took its place, so nothing was exchanged. NULL: there is none.
+ * One whose row is in the way, and in doubt, and the other half is nowhere: its directory is gone,
+ * which was empty when another one took its place, so nothing was exchanged. (Or it left under a
+ * name that another file had come over, and that cannot tell.) NULL: there is none.
  */
 static Rename *find_emptied(const Engine *engine)
 {
@@ -242,7 +243,7 @@ static Rename *find_left_behind(const Engine *engine)
 void follow_take_below(Engine *engine, List *moves)
 {
     for (Rename *rename; (rename = find_emptied(engine));)
-        renames_judge(&engine->renames, rename, false);
+        renames_judge(&engine->renames, rename, rename->covered);
     for (Rename *rename; (rename = find_left_behind(engine));)
         renames_judge(&engine->renames, rename, true);
     LIST_FOREACH (link, &engine->renames.all) {
