@@ -14,9 +14,8 @@
  * A path may lead to another directory meanwhile, because one above it has moved. So each place is
  * a name in a directory that is opened and compared with the one that the tree has there. Where it
  * is another one, an event is on its way, and the doubt waits for it; but not for longer than a
- * second, for it may have been lost. Both are looked at on the
- * thread of the older one's volume, though the way to the newer one may lead over another volume:
- * the scan has just come that way.
+ * second, for it may have been lost. Both are looked at on the thread of the older one's volume,
+ * though the way to the newer one may lead over another volume: the scan has just come that way.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -27,7 +26,7 @@
 #include "util/error.h"
 
 #define WAIT_FOR_EVENTS CLOCK_US_PER_SEC
-#define LOOK_AGAIN      (20 * 1000)
+#define LOOK_AGAIN      (20 * CLOCK_US_PER_MS)
 
 typedef struct Doubt {
     ListNode link; /* Engine.doubts */
@@ -169,7 +168,6 @@ static void decide_root(Doubt *doubt, Sight older)
 {
     Engine *engine = doubt->engine;
     Node *known = doubt->known;
-
     bool moved = known->detached || is_moved(doubt);
 
     if (older == SIGHT_THERE && !moved) {
@@ -192,8 +190,8 @@ static void relink(Doubt *doubt)
     if (victim && victim != known && victim->wd >= 0)
         (void)displaced_add(engine, victim); /* it is somewhere, too */
     engine_directory_moving(engine, known, doubt->parent, doubt->name);
-    moves_set_unseen(&engine->moves,
-                     known); /* nothing told that it moved, nor what else happened */
+    /* Nothing told that it moved, nor what else happened. */
+    moves_set_unseen(&engine->moves, known);
     if (tree_move(engine->tree, known, doubt->parent, doubt->name) != 0)
         return;
     scan_node(engine, known, false, false);

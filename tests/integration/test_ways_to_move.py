@@ -43,6 +43,8 @@ def below(directory):
     return {B: directory + "/b.jpg", C: directory + "/in/c.jpg"}
 
 
+EXCHANGED = Way("two directories exchanged", [exchange("r/dir", "s/box")], below("s/box"),
+                swept={BOX: "r/dir/d.jpg"})
 RENAMED = [
     Way("renamed", ["mv r/a.jpg r/z.jpg"], {A: "r/z.jpg"}),
     Way("renamed, in case only", ["mv r/a.jpg r/A.JPG"], {A: "r/A.JPG"}),
@@ -67,8 +69,7 @@ RENAMED = [
     Way("a directory moved to another root", ["mv r/dir s/box"], below("s/box/dir")),
     Way("a directory renamed twice, one in it taken out",
         ["mv r/dir r/x && mv r/x/in r/y && mv r/x s/x"], {B: "s/x/b.jpg", C: "r/y/c.jpg"}),
-    Way("two directories exchanged", [exchange("r/dir", "s/box")], below("s/box"),
-        swept={BOX: "r/dir/d.jpg"}),
+    EXCHANGED,
     Way("a directory renamed, another made in its place",
         ["mv r/dir r/x && mkdir r/dir && cp outside/new.jpg r/dir/b.jpg"], below("r/x"), made=[B]),
 ]
@@ -137,6 +138,7 @@ AT_ONCE = [
     Way("moved to another disk", ["mv r/a.jpg far/z.jpg"], {A: "far/z.jpg"}),
     Way("a directory moved to another root", ["mv r/dir s/box"], below("s/box/dir")),
     Way("a directory moved to another disk", ["mv r/dir far"], below("far/dir")),
+    EXCHANGED,
 ]
 
 
