@@ -417,11 +417,11 @@ static void decide_item(Round *round, Sighting *item)
         return;
     }
     if (change->dir->detached || item->directory == PROBE_RESULT_MISSING) {
-        /* Its directory's own change, in the parent, takes care of everything below. */
+        /* Its directory's own change, in the parent, takes care of everything below. (What came
+         * meanwhile stays: it may be of a directory that has come to its place.) */
         judge_removed(round, change);
         if (change->written && item->path) /* it may have another name */
             renames_lost(&engine->renames, item->path, true);
-        change->again = false;
         if (!change->dir->detached && change->dir->parent)
             (void)engine_touch_for(engine, change, change->dir->parent, node_name(change->dir));
         else if (!change->dir->detached)
