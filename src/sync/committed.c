@@ -171,6 +171,16 @@ static void look_behind(Engine *engine, const StoreOp *op)
     look_at_name(engine, op->new_path);
 }
 
+/* Another row has come to this path. That its file was edited, as that of the one before, is to be
+ * found out once more: size and mtime may not tell. */
+static void look_at_other(Engine *engine, const Write *write)
+{
+    Change *change = engine_touch_for(engine, write->change, write->dir, write->name);
+
+    if (change && write->op.kind == STORE_OP_MEDIA_UPDATE)
+        change->reread = true;
+}
+
 /* committed_write() - an operation has come back from the store: what follows from its result */
 void committed_write(Engine *engine, Write *write)
 {
@@ -207,7 +217,7 @@ void committed_write(Engine *engine, Write *write)
     if (write->rename)
         follow_committed(engine, write);
     if (op->result == STORE_OP_RESULT_ELSEWHERE && !write->dir->detached)
-        (void)engine_touch_for(engine, write->change, write->dir, write->name);
+        look_at_other(engine, write);
     if (op->kind == STORE_OP_MEDIA_ADD || op->kind == STORE_OP_MEDIA_UPDATE) {
         if (engine->n_problems > 0)
             engine_problem_clear(engine, op->path);
