@@ -156,7 +156,8 @@ class Expectations(Tree):
             self._stir(inode)
             if entry_was_new:  # it may have got the id of one that was lost before
                 ids = ids | self.lost[inode.content]
-            for key in {inode.content, inode.settled, inode.pictured, path} | inode.earlier:
+            for key in ({inode.content, inode.settled, inode.pictured, path} | inode.earlier
+                        | inode.contents):  # what of this burst was read last, nobody knows
                 self.lost[key] |= ids
             inode.carried |= ids | ({NEW} if entry_was_new else set())
             if inode.row_stamp:
