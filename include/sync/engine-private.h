@@ -314,6 +314,8 @@ struct Engine {
     bool guarding;         /* removals are being counted */
     unsigned n_guard_told; /* roots */
     Pending pending;
+    List kept;              /* Change.link: of directories whose rows follow them first */
+    uint64_t n_file_events; /* so far */
     Renames renames;
     Timer due_timer;
     unsigned n_rounds;
@@ -519,6 +521,7 @@ void origins_clear(Engine *engine);
 /* The path that a change is about, and the one that the file was renamed from, if it was; NULL:
  * none, or memory ran out. The caller frees. */
 char *change_path_new(const Change *change);
+void funnel_give_back(Engine *engine);
 void funnel_run(Engine *engine);
 void funnel_release_held(Engine *engine);
 

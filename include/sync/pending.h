@@ -52,13 +52,16 @@ struct Change {
     bool live;     /* an event told of it: equal size and mtime do not prove that it is the same */
     bool found;    /* a scan found it, so events may be missing: they do not tell all about it */
     bool written;  /* an event said that it was written to: it is read, whatever its mtime says */
-    bool made;     /* there was no file before: an event said that it was created */
     bool complete; /* its writer has closed it, or it was moved in */
     bool reread;   /* its sidecar changed: read it again though it is the same itself */
     bool echo;     /* an event of another name of the same file told of it */
     bool confirm;  /* a held one that is looked at for the last time */
     bool checked;  /* a held removal that the guard has let pass */
     bool exempt;   /* its volume does not answer: counted nowhere */
+    /* Engine.n_file_events; 0: there was none */
+    uint64_t made; /* by this event the file that is here now was created, */
+    bool filled;   /* and it was written to by this name since */
+    uint64_t left; /* by this event, the first one, what was here before left, or was replaced */
     unsigned tries;
     unsigned touches;   /* so often, over and over: a look ahead that began before one is void */
     int64_t read_ctime; /* ns: what was read last was as old as this; 0 = nothing yet */

@@ -103,13 +103,6 @@ static bool wait_for_renames(Round *round, Sighting *item)
 
 /* ---- files that are known by their inode ---- */
 
-/* It was created and written to under this name: no row's file, and no link to one, whatever inode
- * number it was given. */
-static bool is_new_file(const Change *change)
-{
-    return change->live && change->made && change->written;
-}
-
 /* The row's file is here, and not at the row's own path. */
 static bool has_come(const Sighting *item, size_t i)
 {
@@ -146,9 +139,16 @@ static bool is_certain(const Round *round, const Sighting *item)
 }
 
 /* Was it made under this name, and neither written nor renamed to it since? */
-static bool is_made(const Change *change)
+static bool may_be_link(const Change *change)
 {
     return change->live && !change->complete;
+}
+
+/* It was created and written to when the row's file had left its name: it has that one's inode
+ * number, size and time by chance. (A link is made while the file is there.) */
+static bool is_new_file(const Change *change, const Change *left)
+{
+    return change->made > 0 && change->filled && (!left || left->left < change->made);
 }
 
 /* follow_inode() - the row of a candidate is to follow its file to this name: true where the change
@@ -160,11 +160,13 @@ static bool follow_inode(Round *round, Sighting *item, const StoreRow *row)
     Rename *rename = renames_of(&engine->renames, row->path);
     Change *left = change_of(engine, row);
 
+    if (is_new_file(change, left))
+        return false;
     if (rename && rename->doubtful && step_back(round, item))
         return true; /* until it is known which of its names it is at */
     if (rename && (rename_is_placed(rename) || rename->doubtful))
         return false;
-    if (rename && rename->in_air && is_made(change) && !change->confirm) {
+    if (rename && rename->in_air && may_be_link(change) && !change->confirm) {
         hold_replaced(round, item); /* another link to it, if the renamed one is found too */
         return true;
     }
@@ -336,7 +338,7 @@ static void decide_file(Round *round, Sighting *item)
     StoreRow *row = &item->row;
     bool same = row->id && row_is_at(row, &item->entry);
 
-    if (!same && !is_new_file(change) && decide_moved(round, item))
+    if (!same && decide_moved(round, item))
         return;
     if (item->rows_below) { /* there was a directory of this name */
         decide_gone(round, item, false);

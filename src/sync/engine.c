@@ -287,6 +287,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->displaced);
     list_init(&engine->origins);
     list_init(&engine->unproven);
+    list_init(&engine->kept);
     moves_init(&engine->moves);
     list_init(&engine->writes);
     list_init(&engine->calls);

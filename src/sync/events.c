@@ -198,6 +198,21 @@ static void pass_on_written(Engine *engine, const Node *dir, const char *name)
         home->written = true;
 }
 
+/* Which file is at the name, as far as events can tell it. */
+static void note_file(Engine *engine, Change *change, WatchChange what)
+{
+    uint64_t number = ++engine->n_file_events;
+
+    if (what == WATCH_CHANGE_WRITTEN)
+        change->filled = change->made > 0;
+    if (what != WATCH_CHANGE_CREATED && what != WATCH_CHANGE_MOVED_IN && !is_gone(what))
+        return;
+    change->made = what == WATCH_CHANGE_CREATED ? number : 0;
+    change->filled = false;
+    if (change->left == 0)
+        change->left = number;
+}
+
 static void file_changed(Engine *engine, Node *dir, const char *name, WatchChange what)
 {
     Change *change = pending_find(&engine->pending, dir, name);
@@ -218,8 +233,7 @@ static void file_changed(Engine *engine, Node *dir, const char *name, WatchChang
         change->written = true;
     if (what == WATCH_CHANGE_CREATED)
         change->complete = false;
-    if (what == WATCH_CHANGE_CREATED || what == WATCH_CHANGE_MOVED_IN || is_gone(what))
-        change->made = what == WATCH_CHANGE_CREATED;
+    note_file(engine, change, what);
 }
 
 static void on_changed(WatchListener *listener, Node *dir, const char *name, WatchChange change,
@@ -254,7 +268,7 @@ static void go_blind(Engine *engine)
         Change *change = CONTAINER_OF(link, Change, by_age);
 
         change->found = true;
-        change->made = false;
+        change->made = 0;
     }
 }
 

@@ -200,12 +200,9 @@ void follow_take(Engine *engine, List *writes)
     }
 }
 
-/*
- * One whose row is in the way, and in doubt, and the other half is nowhere: its directory is gone,
- * which was empty when another one took its place, so nothing was exchanged. (Or it left under a
- * name that another file had come over, and that cannot tell.) NULL: there is none.
- */
-static Rename *find_emptied(const Engine *engine)
+/* One that may have been exchanged with a file whose row is in the way, and that is nowhere. NULL:
+ * there is none. */
+static Rename *find_lost_half(const Engine *engine)
 {
     LIST_FOREACH (link, &engine->renames.all) {
         const Rename *rename = CONTAINER_OF(link, Rename, link);
@@ -242,7 +239,10 @@ static Rename *find_left_behind(const Engine *engine)
  */
 void follow_take_below(Engine *engine, List *moves)
 {
-    for (Rename *rename; (rename = find_emptied(engine));)
+    /* Its directory is gone, which was empty when another one took its place: so it was not there
+     * to be exchanged. Where another file has come over its name that cannot tell, and an exchange
+     * is what it looked like. */
+    for (Rename *rename; (rename = find_lost_half(engine));)
         renames_judge(&engine->renames, rename, rename->covered);
     for (Rename *rename; (rename = find_left_behind(engine));)
         renames_judge(&engine->renames, rename, true);

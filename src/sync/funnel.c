@@ -460,10 +460,12 @@ static bool is_left_alone(const Change *change)
     return change->dir->detached || node_is_held(change->dir) || node_is_moving(change->dir);
 }
 
-/* A scan would not find out that it was written to (an edit that keeps size and mtime). */
+/* A scan would not find out what an event has told: that the file was written to, or is another
+ * one, though its size and mtime are the same. */
 static bool is_to_be_kept(const Change *change)
 {
-    return change->written && !change->dir->detached && node_is_moving(change->dir);
+    return (change->live || change->reread) && !change->dir->detached &&
+           !node_is_held(change->dir) && node_is_moving(change->dir);
 }
 
 /* To its volume, unless rows have to follow renamed files first. */
@@ -499,12 +501,21 @@ static void take_due(Engine *engine)
         if (volume) {
             hand_out(engine, change, volume, now);
         } else if (is_to_be_kept(change)) {
-            pending_wait(&engine->pending, change, now + SOON);
+            pending_park(&engine->pending, change, &engine->kept);
         } else {
             change->again = false;
             pending_finish(&engine->pending, change, now);
         }
     }
+}
+
+/* funnel_give_back() - the rows of a directory have followed it: what waited for that is due */
+void funnel_give_back(Engine *engine)
+{
+    uint64_t now = clock_now();
+
+    for (ListNode *link; (link = list_first(&engine->kept));)
+        pending_wait(&engine->pending, CONTAINER_OF(link, Change, link), now);
 }
 
 /* funnel_run() - take the changes that are due and start a round for each volume that is at rest */

@@ -1,7 +1,9 @@
 """What becomes of ids when the daemon's own notes are gone, and over restarts. The ways to move a
 photo are in test_ways_to_move.py, equal files in test_twins.py."""
 
+import contextlib
 import os
+import signal
 
 import pytest
 
@@ -63,3 +65,42 @@ def test_new_file_with_the_inode_of_a_photo_that_went(lib):
     assert (new.st_size, new.st_mtime_ns) == (gone.st_size, gone.st_mtime_ns)
     lib.expect(START | {"r/new.jpg"})
     assert lib.row("r/new.jpg")["id"] != before
+
+
+@contextlib.contextmanager
+def unseen(lib):
+    """All of it has happened when the daemon looks."""
+    lib.daemon.process.send_signal(signal.SIGSTOP)
+    yield
+    lib.daemon.process.send_signal(signal.SIGCONT)
+    lib.settle()
+
+
+def test_link_in_the_place_of_an_edited_photo(lib):
+    """That one was written to, the link was not."""
+    before = lib.decorate("s/other.jpg")
+    with unseen(lib):
+        with open(lib.path("r/a.jpg"), "ab") as file:
+            file.write(b"-")
+        os.unlink(lib.path("r/a.jpg"))
+        os.link(lib.path("s/other.jpg"), lib.path("r/a.jpg"))
+        os.unlink(lib.path("s/other.jpg"))
+    lib.expect(START - {"s/other.jpg"})
+    assert lib.identity("r/a.jpg") == before
+
+
+def test_link_written_to_before_the_photo_went(lib):
+    """A file that is created and written to is new, unless a row's file was there still to be linked
+    to."""
+    pictures = [media.jpeg(*size).ljust(4000, b"-") for size in ((16, 12), (20, 30))]
+    path = lib.put("r/photo.jpg", pictures[0])
+    lib.settle()
+    before, was = lib.row("r/photo.jpg")["id"], os.stat(path)
+    with unseen(lib):
+        os.link(path, lib.path("s/link.jpg"))
+        with open(lib.path("s/link.jpg"), "r+b") as file:
+            file.write(pictures[1])
+        os.utime(file.name, ns=(was.st_atime_ns, was.st_mtime_ns))
+        os.unlink(path)
+    lib.expect(START | {"s/link.jpg"})
+    assert lib.row("s/link.jpg")["id"] == before

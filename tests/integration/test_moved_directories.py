@@ -1,9 +1,11 @@
 """Directories that were moved while the daemon was down: each is one move. Its own row, those of all
 directories and photos below it, and all that hangs on them, come along; nothing is decoded."""
 
+import json
 import os
 import shutil
 import sqlite3
+import time
 
 import pytest
 
@@ -381,3 +383,45 @@ def test_exchanged_many_times_at_once(lib):
     assert lib.identity("r/b/in/deep/3.jpg") == kept["r/a/in/deep/3.jpg"]
     assert lib.identity("r/a/4.jpg") == kept["r/b/4.jpg"]
     assert lib.counter("photos_decoded") == len(START)
+
+
+@pytest.mark.parametrize("how", ["replaced", "sidecar"])
+def test_event_while_the_older_place_hangs(library, faulty, how):
+    """It is still to be found out whether a directory's rows are those of another path, and a photo
+    in it is replaced by one of its size and time, or gets a sidecar. A scan would see neither; the
+    event is kept, and does not keep the daemon busy."""
+    lib = library(roots=("near", "far"), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "far")
+    pictures = [media.jpeg(*size).ljust(4000, b"-") for size in ((16, 12), (20, 30))]
+    lib.put("far/old/p.jpg", pictures[0])
+    for name in ("far/old/z.jpg", "near/q.jpg"):
+        lib.photo(name)
+    lib.start()
+    before = lib.row("far/old/p.jpg")
+    lib.stop()
+    lib.rename("backing/old", "backing/new")
+    sick.tell("hang getattr /old after=3")  # when it is looked for by that name
+    lib.start(settle=False)
+    sick.tell("wait 1")
+    if how == "replaced":  # (what makes a directory would hang)
+        was = os.stat(lib.path("far/new/p.jpg"))
+        with open(lib.path("far/new/x.tmp"), "xb") as file:
+            file.write(pictures[1])
+        os.utime(lib.path("far/new/x.tmp"), ns=(was.st_atime_ns, was.st_mtime_ns))
+        lib.rename("far/new/x.tmp", "far/new/p.jpg")
+    else:
+        with open(lib.path("far/new/p.jpg.json"), "x", encoding="ascii") as file:
+            file.write(media.sidecar(taken=1234567890))
+    lib.daemon.wait_line("does not answer", timeout=20)
+    rounds, begun = lib.counter("loop_rounds"), time.monotonic()
+    wait_for("two seconds are over", lambda: time.monotonic() > begun + 2)
+    assert lib.counter("loop_rounds") - rounds < 20
+    sick.tell("clear")
+    lib.daemon.wait_line("answers again", timeout=20)
+    lib.expect({"far/new/p.jpg", "far/new/z.jpg", "near/q.jpg"})
+    after = lib.row("far/new/p.jpg")
+    assert after["id"] == before["id"]
+    if how == "replaced":
+        assert json.loads(after["metadata"])["width"] == 20
+    else:
+        assert json.loads(after["metadata"])["date_created"] == "2009-02-13T23:31:30"

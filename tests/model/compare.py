@@ -181,8 +181,10 @@ class Check:
 
     def may_be_unmounted(self, path):
         """Is an empty directory above this one, so that it may be an empty mount point?"""
-        while not os.path.isdir(path):
+        while self.model.unknown and not os.path.isdir(path):
             path = os.path.dirname(path)
+        if self.by_path.get(path) not in self.model.unknown:
+            return False
         there = {self.world.disk(name) for name, _ in self.entries} | set(self.rows.images)
         return not any(name.startswith(f"{path}/") for name in there)
 
@@ -196,7 +198,7 @@ class Check:
                        + self.owner(self.rows.images[path]["id"]))
         wanted = {self.world.disk(path) for path, entry in self.entries if entry.is_directory()}
         for path in sorted(set(self.rows.folders) - wanted):
-            if self.model.killed and self.may_be_unmounted(path):
+            if self.may_be_unmounted(path):
                 continue
             self.wrong(self.by_path.get(path, path), "a folder's row without a directory")
         named = collections.Counter(os.path.basename(row["thumbnailPath"])

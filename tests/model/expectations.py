@@ -46,6 +46,8 @@ Where the design allows more than one, and why:
 - The daemon was killed, and a directory whose row it had just made was emptied before it is started
   again: it may not know yet on which volume that was, and takes it for an empty mount point. The
   rows of folders below, if they hold no photos, may stay until something is in it.
+- What looks like an exchange of two files, of which one is gone with its directory or has left the
+  library after a third one had come over it, may have been a rename there and back.
 - A file rewritten with its size and mtime restored is not seen in a blind burst, nor when it leaves
   the library and comes back within the burst.
 - A file that leaves the library and is written to within the burst may have been opened before, and
@@ -77,7 +79,7 @@ class Expectations(Tree):
         self.times = 0        # mtime tokens given out
         self.mounted = True
         self.parallel = False
-        self.killed = False   # ever
+        self.unknown = set()  # paths of directories whose volumes the daemon may not know
         self.begin_burst()
 
     def begin_burst(self):

@@ -355,7 +355,9 @@ class Model(Expectations):
     do_flood = do_restart
 
     def do_kill(self):
-        self.killed = True
+        for path, entry in self.walk():
+            if entry.is_directory() and entry.node.fresh:
+                self.unknown |= {path} | entry.node.stood
         return self.do_restart()
 
     def do_freeze(self, **_detail):
