@@ -2,6 +2,7 @@
 it, and is ended. The time runs from just before exec(2)."""
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -16,6 +17,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE = 1800.0  # seconds until something counts as hung
 WATCHDOG_USEC = 30_000_000  # WatchdogSec= of the units
+PIPE_BYTES = 1 << 20  # what an unprivileged program may have, pipe(7)
 
 
 class BenchError(Exception):
@@ -33,6 +35,8 @@ class Process:
         self.pid = self.process.pid
         self.lines = []  # (text, ns)
         self._stream = getattr(self.process, pipe)
+        # Room for a burst of lines: this program's threads take turns, and must not hold it up.
+        fcntl.fcntl(self._stream, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._news = threading.Condition()
         self._ended = False
         self._reader = threading.Thread(target=self._read, daemon=True)
