@@ -549,10 +549,26 @@ static void release(Engine *engine, List *held, bool patient)
     }
 }
 
-/* Is every new file read, its row committed, and looked at again if events have come meanwhile? */
+/* Is every new file read? One on a volume that does not answer is not waited for. */
+static bool is_all_read(const Engine *engine)
+{
+    if (engine->media_total == 0)
+        return true;
+    if (engine->n_hung == 0 || !list_is_empty(&engine->media_queue))
+        return false;
+    LIST_FOREACH (link, &engine->volumes.list) {
+        const Volume *volume = CONTAINER_OF(link, Volume, link);
+
+        if (!volume->hung && (volume->n_media > 0 || !list_is_empty(&volume->media_queue)))
+            return false;
+    }
+    return true;
+}
+
+/* And is its row committed, and looked at again if events have come meanwhile? */
 static bool is_all_written(const Engine *engine)
 {
-    return engine->media_total == 0 && !engine->writing && list_is_empty(&engine->writes);
+    return is_all_read(engine) && !engine->writing && list_is_empty(&engine->writes);
 }
 
 /*
