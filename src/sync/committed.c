@@ -228,6 +228,20 @@ void committed_write(Engine *engine, Write *write)
     }
 }
 
+/* Has another directory taken the place of one whose rows could not follow it (to a name that is
+ * not UTF-8)? Then they are gone. */
+static bool is_overrun(Write *const *writes, size_t n_writes, const char *path)
+{
+    for (size_t i = 0; i < n_writes; i++) {
+        const StoreOp *op = &writes[i]->op;
+
+        if (writes[i]->move && op->result == STORE_OP_RESULT_DONE &&
+            strcmp(op->new_path, path) == 0)
+            return true;
+    }
+    return false;
+}
+
 /*
  * committed_moves() - directories moved, all of a batch at once: they may have exchanged their
  * places
@@ -246,7 +260,8 @@ void committed_moves(Engine *engine, Write *const *writes, size_t n_writes)
 
         /* Of one that had no rows too: what stands there now is not its. */
         if (writes[i]->move &&
-            (op->result == STORE_OP_RESULT_DONE || op->result == STORE_OP_RESULT_NOTHING))
+            (op->result == STORE_OP_RESULT_DONE || op->result == STORE_OP_RESULT_NOTHING ||
+             (op->result == STORE_OP_RESULT_FAILED && is_overrun(writes, n_writes, op->path))))
             moves[n++] = (PathMove){op->path, op->new_path};
     }
     path_moves_sort(moves, n);
