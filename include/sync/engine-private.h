@@ -495,6 +495,7 @@ typedef struct JoinDirectory {
     char *path;
     Listing *listing;
     VolumeProof proof;
+    bool astray;         /* when the rows were asked for they were at another path */
     bool made_here;      /* Node.made_here */
     uint64_t left_begun; /* Scan.left_begun */
     StoreDirectory rows;

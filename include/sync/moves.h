@@ -33,6 +33,8 @@ void moves_init(Moves *moves);
 void moves_clear(Moves *moves); /* all that are not taken */
 
 char *moves_rows_path(const Moves *moves, const Node *node);
+bool moves_are_at(const Moves *moves, const Node *node, const char *path); /* its rows */
+char *moves_place(const Moves *moves, const char *rows_path);
 
 /* Before the tree is changed. */
 #define MOVES_E_NO_ROWS 1

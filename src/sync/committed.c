@@ -99,6 +99,14 @@ static void failed(Engine *engine, Write *write)
     engine_problem(engine, shown(op), &none, op->error ? op->error : "the row cannot be written");
 }
 
+/* The node of a directory whose rows are at this path by now. It may have been moved meanwhile. */
+static Node *node_of_rows(Engine *engine, const char *path)
+{
+    CLEANUP_FREE char *place = moves_place(&engine->moves, path);
+
+    return place ? node_find(engine, place) : NULL;
+}
+
 /* Its rows have followed a directory that is to be compared with them; unless it has gone on. */
 static void look_into(Engine *engine, Node *node)
 {
@@ -119,8 +127,8 @@ static void count_edit(EngineCounters *counters, const StoreOp *op)
 static void look_again(Engine *engine, const char *path)
 {
     CLEANUP_FREE char *parent = path_parent(path);
-    Node *node = node_find(engine, path);
-    Node *above = parent ? node_find(engine, parent) : NULL;
+    Node *node = node_of_rows(engine, path);
+    Node *above = parent ? node_of_rows(engine, parent) : NULL;
 
     if (node)
         dirty_add(engine, node, false);
@@ -134,7 +142,7 @@ static void look_again(Engine *engine, const char *path)
  */
 static void look_at_successor(Engine *engine, const char *path)
 {
-    Node *node = node_find(engine, path);
+    Node *node = node_of_rows(engine, path);
 
     if (node)
         dirty_add(engine, node, false);
@@ -144,7 +152,7 @@ static void look_at_successor(Engine *engine, const char *path)
 static void look_above(Engine *engine, const char *path, unsigned levels)
 {
     CLEANUP_FREE char *parent = path_parent(path);
-    Node *node = parent ? node_find(engine, parent) : NULL;
+    Node *node = parent ? node_of_rows(engine, parent) : NULL;
 
     for (; node && levels > 0; levels--, node = node->parent) {
         node->made_here = true;
@@ -157,7 +165,7 @@ static void look_at_name(Engine *engine, const char *path)
 {
     const Change oldest = {.epoch = engine->pending.base};
     CLEANUP_FREE char *parent = path_parent(path);
-    Node *node = parent ? node_find(engine, parent) : NULL;
+    Node *node = parent ? node_of_rows(engine, parent) : NULL;
 
     if (node && !pending_find(&engine->pending, node, path_name(path)))
         (void)engine_touch_for(engine, &oldest, node, path_name(path));
@@ -214,6 +222,9 @@ void committed_write(Engine *engine, Write *write)
         count_edit(&engine->counters, op);
     if (op->kind == STORE_OP_MEDIA_MOVE && op->result == STORE_OP_RESULT_DONE)
         look_behind(engine, op);
+    if (op->kind == STORE_OP_MEDIA_ADD && op->result == STORE_OP_RESULT_DONE &&
+        write->dir->detached)
+        look_at_name(engine, op->path); /* another directory may be there, and be compared */
     if (write->rename)
         follow_committed(engine, write);
     if (op->result == STORE_OP_RESULT_ELSEWHERE && !write->dir->detached)

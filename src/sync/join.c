@@ -23,6 +23,7 @@ typedef struct Join {
     JoinDirectory *directories;
     size_t count;
     size_t next;
+    uint64_t moves_begun; /* Tree.n_moves when the rows were asked for */
 } Join;
 
 static bool knows_inode(void *context, const FileStamp *stamp, const char *id)
@@ -152,12 +153,32 @@ static void note_time(Engine *engine, Node *node, int64_t mtime)
     (void)engine_touch(engine, node, "", CHANGE_WAIT_NONE);
 }
 
-static void join_apply(Engine *engine, JoinDirectory *directory)
+/*
+ * Were the rows read that this directory has? It may have been moved, or one above it: then they
+ * were where it was before, or have followed it since. The store's thread does one thing after the
+ * other, so those whose move is not known to be committed were at their older path.
+ */
+static bool has_read_its_rows(const Join *join, const JoinDirectory *directory)
 {
+    const Engine *engine = join->task.engine;
+
+    if (directory->astray)
+        return false;
+    return (engine->tree->n_moves == join->moves_begun && engine->moves.by_node.count == 0) ||
+           moves_are_at(&engine->moves, directory->node, directory->path);
+}
+
+static void join_apply(const Join *join, JoinDirectory *directory)
+{
+    Engine *engine = join->task.engine;
     ReconcileResult *result = &directory->result;
 
     if (directory->node->detached)
         return;
+    if (!has_read_its_rows(join, directory)) {
+        dirty_add(engine, directory->node, true);
+        return;
+    }
     if (result->verdict != RECONCILE_VERDICT_TRUSTED && directory->node->made_here &&
         !directory->made_here) {
         /* Its row, and those of its files, were made behind this listing: it may pass for empty. */
@@ -196,7 +217,7 @@ static void joined(StoreTask *task)
     for (size_t i = 0; i < join->count && ok; i++) {
         JoinDirectory *directory = &join->directories[i];
 
-        join_apply(engine, directory);
+        join_apply(join, directory);
         if (directory->listing->id == 1)
             trusted = directory->result.verdict != RECONCILE_VERDICT_FOREIGN;
     }
@@ -226,8 +247,13 @@ void join_start(Scan *scan, JoinDirectory *directories, size_t count)
         free(directories);
         return;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         directories[i].n_rows_moved = engine->n_rows_moved;
+        directories[i].astray =
+            moves_know(&engine->moves, directories[i].node) &&
+            !moves_are_at(&engine->moves, directories[i].node, directories[i].path);
+    }
+    join->moves_begun = engine->tree->n_moves;
     join->scan = scan;
     join->directories = directories;
     join->count = count;

@@ -98,6 +98,14 @@ char *moves_rows_path(const Moves *moves, const Node *node)
     return above ? path_join(above, node_name(node)) : NULL;
 }
 
+/* moves_are_at() - are the rows of a node at this path now? False when memory runs out, too */
+bool moves_are_at(const Moves *moves, const Node *node, const char *path)
+{
+    CLEANUP_FREE char *rows_path = moves_rows_path(moves, node);
+
+    return rows_path && strcmp(rows_path, path) == 0;
+}
+
 static bool is_same(const char *path, const char *other, size_t length)
 {
     return strncmp(path, other, length) == 0 && path[length] == '\0';
@@ -405,6 +413,32 @@ const List *moves_take(Moves *moves)
         list_append(&moves->taken, &turns[i].move->link);
     }
     return &moves->taken;
+}
+
+/*
+ * moves_place() - where in the tree rows are to be that stand at a path now
+ *
+ * As long as a directory's rows have not followed it, those below it are at its older path.
+ *
+ * Return: the caller's to free; NULL when memory runs out, or the directory has left the tree
+ */
+char *moves_place(const Moves *moves, const char *rows_path)
+{
+    FOREACH_ABOVE (length, rows_path) {
+        for (HashNode *h = hash_first(&moves->by_rows_path, hash_bytes(rows_path, length, 0)); h;
+             h = hash_next(h)) {
+            const Move *move = CONTAINER_OF(h, Move, by_rows_path);
+            CLEANUP_FREE char *above = NULL;
+
+            if (move->target || !is_same(move->rows_path, rows_path, length))
+                continue;
+            above = move->node->detached ? NULL : node_path_new(move->node);
+            if (!above || rows_path[length] == '\0')
+                return STEAL_PTR(above);
+            return path_join(above, rows_path + length + 1);
+        }
+    }
+    return strdup(rows_path);
 }
 
 /* moves_lead_to() - are a directory's rows just being brought to this path, or one above it? */

@@ -530,6 +530,13 @@ size_t scans_under_way(const Engine *engine)
     return n;
 }
 
+/* A directory is compared with its rows when they have followed it. Where that waits for scans, to
+ * find out what is where, they go on. */
+static bool rows_are_elsewhere(const Engine *engine, const Node *node)
+{
+    return moves_know(&engine->moves, node) && !batch_paths_wait(engine);
+}
+
 /* scans_continue() - let waiting scans go on, and take up what was put off when there is room */
 void scans_continue(Engine *engine)
 {
@@ -544,7 +551,7 @@ void scans_continue(Engine *engine)
         Node *node = node_ref(dirty->node);
         bool shallow = dirty->shallow;
 
-        if (node_is_hung(engine, node)) { /* until it answers */
+        if (node_is_hung(engine, node) || rows_are_elsewhere(engine, node)) {
             list_remove(&dirty->link);
             list_append(&engine->dirty, &dirty->link);
             (void)node_unref(node);

@@ -387,12 +387,41 @@ static void test_anything(void **state)
     }
 }
 
+/* Rows are at the older path until they have followed; both ways are asked for. */
+static void test_where_rows_are(void **state)
+{
+    World *w = *state;
+    Node *trip, *deep, *other;
+    CLEANUP_FREE char *place = NULL;
+    CLEANUP_FREE char *below = NULL;
+    CLEANUP_FREE char *elsewhere = NULL;
+
+    assert_int_equal(tree_add(&w->tree, w->root, "trip", &trip), 0);
+    assert_int_equal(tree_add(&w->tree, trip, "deep", &deep), 0);
+    assert_int_equal(tree_add(&w->tree, w->root, "trip3", &other), 0);
+    assert_true(moves_are_at(&w->moves, deep, "/r/trip/deep"));
+    assert_int_equal(moves_record(&w->moves, trip), 0);
+    assert_int_equal(tree_move(&w->tree, trip, w->root, "trip2"), 0);
+    assert_true(moves_are_at(&w->moves, deep, "/r/trip/deep"));
+    assert_false(moves_are_at(&w->moves, deep, "/r/trip2/deep"));
+    assert_true(moves_are_at(&w->moves, other, "/r/trip3"));
+    place = moves_place(&w->moves, "/r/trip");
+    below = moves_place(&w->moves, "/r/trip/deep/a.jpg");
+    elsewhere = moves_place(&w->moves, "/r/trip3/a.jpg");
+    assert_string_equal(place, "/r/trip2");
+    assert_string_equal(below, "/r/trip2/deep/a.jpg");
+    assert_string_equal(elsewhere, "/r/trip3/a.jpg");
+    tree_remove(&w->tree, trip);
+    assert_null(moves_place(&w->moves, "/r/trip/deep"));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_anything),
+        TEST(test_where_rows_are),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
