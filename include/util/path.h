@@ -12,6 +12,7 @@ const char *path_name(const char *path);      /* the part behind the last slash 
 const char *path_extension(const char *name); /* behind the last dot; "" when there is none */
 /* How many components at their ends two absolute paths have in common: 1 = the same name. */
 size_t path_common_tail(const char *a, const char *b);
+size_t path_common_head(const char *a, const char *b); /* bytes */
 /* Is path below dir (not dir itself)? A prefix ends at a slash: /a/Trip2 is not below /a/Trip. */
 bool path_is_below(const char *path, const char *dir);
 bool path_is_within(const char *path, const char *dir); /* below dir, or dir itself */

@@ -210,16 +210,6 @@ static int read_twins(Writer *w, const WriteRow *dying, const StringList *ids, T
     return r;
 }
 
-/* How many bytes two paths begin with alike. */
-static size_t common_head(const char *a, const char *b)
-{
-    size_t alike = 0;
-
-    while (a[alike] && a[alike] == b[alike])
-        alike++;
-    return alike;
-}
-
 static void row_swap(WriteRow *a, WriteRow *b)
 {
     WriteRow other = *a;
@@ -243,8 +233,8 @@ static int find_heir(Writer *w, const WriteRow *dying, const StringList *ids, Wr
         r = write_find_id(w, schema_kind(dying->table), twins[i].id, &row);
         if (!r)
             r = is_heir(w, &row, dying, &n_files, &heir);
-        if (!heir || (ret_heir->id && common_head(row.path, dying->path) <=
-                                          common_head(ret_heir->path, dying->path)))
+        if (!heir || (ret_heir->id && path_common_head(row.path, dying->path) <=
+                                          path_common_head(ret_heir->path, dying->path)))
             continue;
         tail = twins[i].tail;
         row_swap(ret_heir, &row);

@@ -190,7 +190,8 @@ static bool follow_inode(Round *round, Sighting *item, const StoreRow *row)
 }
 
 /* Of several links to the file, one that left its name for an unknown one comes before those that
- * are gone: they may have been removed. */
+ * are gone: they may have been removed. Else the nearest path comes first, as always among equals.
+ */
 static bool decide_moved(Round *round, Sighting *item)
 {
     for (int pass = 0; pass < 2; pass++) {

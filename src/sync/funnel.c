@@ -181,6 +181,35 @@ static int add_candidate(Sighting *item, StoreRow *row)
     return 0;
 }
 
+/* Is a candidate's path more like the new one than another's? The name first, then the directory
+ * above it, and so on. */
+static bool is_nearer(const Sighting *item, const StoreRow *row, const StoreRow *other)
+{
+    size_t tail = path_common_tail(row->path, item->path);
+    size_t other_tail = path_common_tail(other->path, item->path);
+
+    if (tail != other_tail)
+        return tail > other_tail;
+    return path_common_head(row->path, item->path) > path_common_head(other->path, item->path);
+}
+
+/* Rows of several links to one file: the nearest path comes first. There are a few at the most. */
+static void sort_candidates(Sighting *item)
+{
+    for (size_t i = 1; i < item->n_candidates; i++) {
+        for (size_t k = i; k > 0; k--) {
+            StoreRow *row = &item->candidates[k];
+            StoreRow *before = &item->candidates[k - 1];
+            StoreRow swap = *row;
+
+            if (!is_nearer(item, row, before))
+                break;
+            *row = *before;
+            *before = swap;
+        }
+    }
+}
+
 static int look_up_inode(Sighting *item, const FileStamp *stamp, Store *store)
 {
     StoreRows rows = {0};
@@ -190,6 +219,7 @@ static int look_up_inode(Sighting *item, const FileStamp *stamp, Store *store)
         if (!item->row.id || strcmp(rows.items[i].id, item->row.id) != 0)
             r = add_candidate(item, &rows.items[i]);
     store_rows_done(&rows);
+    sort_candidates(item);
     if (r == 0 && item->n_candidates > 0) {
         free(item->candidate_entries);
         item->candidate_entries = calloc(item->n_candidates, sizeof(Entry));

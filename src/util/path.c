@@ -73,6 +73,16 @@ size_t path_common_tail(const char *a, const char *b)
     return count;
 }
 
+/* path_common_head() - how many bytes two paths begin with alike */
+size_t path_common_head(const char *a, const char *b)
+{
+    size_t alike = 0;
+
+    while (a[alike] && a[alike] == b[alike])
+        alike++;
+    return alike;
+}
+
 /* path_is_below() - is path inside dir, at any depth? Both normalized; dir itself is not. */
 bool path_is_below(const char *path, const char *dir)
 {

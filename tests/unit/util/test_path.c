@@ -96,6 +96,9 @@ static void test_common_tail(void **state UNUSED)
     assert_int_equal(path_common_tail("/r/xa.jpg", "/r/a.jpg"), 0);
     assert_int_equal(path_common_tail("/d/a.jpg", "/r/d/a.jpg"), 2);
     assert_int_equal(path_common_tail("", "/a"), 0);
+    assert_int_equal(path_common_head("/r/d/a.jpg", "/r/dx/a.jpg"), 4);
+    assert_int_equal(path_common_head("/a", "/a"), 2);
+    assert_int_equal(path_common_head("", "/a"), 0);
 }
 
 static void test_normalize(void **state UNUSED)
