@@ -113,6 +113,7 @@ void renames_vanished(Renames *renames, uint32_t cookie); /* arrived at a name t
 void renames_made(Renames *renames, const Node *dir, const char *name);
 void renames_lost(Renames *renames, const char *path, bool written);
 void renames_removed(Renames *renames, const Node *dir, const char *name);
+void renames_directory_at(Renames *renames, const Node *dir, const char *name);
 void renames_directory_removed(Renames *renames, const Node *dir);
 void renames_forget_stray(Renames *renames, const Node *dir,
                           const char *name); /* whatever happened there */

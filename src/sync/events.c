@@ -105,6 +105,8 @@ static void directory_changed(Engine *engine, Node *dir, const char *name, Watch
         return;
     }
     engine->directories_left += is_gone(change);
+    if (change != WATCH_CHANGE_ATTRIBUTES)
+        renames_directory_at(&engine->renames, dir, name);
     if (change == WATCH_CHANGE_REMOVED && node)
         renames_directory_removed(&engine->renames, node);
     if (change == WATCH_CHANGE_CREATED && engine->n_excluded > 0) {

@@ -104,3 +104,37 @@ def test_link_written_to_before_the_photo_went(lib):
         os.unlink(path)
     lib.expect(START | {"s/link.jpg"})
     assert lib.row("s/link.jpg")["id"] == before
+
+
+@pytest.mark.parametrize("names", [("a.jpg", "z.jpg"), ("z.jpg", "a.jpg")])
+def test_one_of_two_links_found_in_a_new_directory(lib, names):
+    """Both left their names, and nothing but a scan tells of the one that is found: it is the one of
+    that name, not the other."""
+    stays, goes = names
+    os.link(lib.path("s/other.jpg"), lib.path(f"s/{stays}"))
+    os.link(lib.path("s/other.jpg"), lib.path(f"r/{goes}.jpg"))
+    os.unlink(lib.path("s/other.jpg"))
+    lib.settle()
+    before = lib.decorate(f"s/{stays}")
+    with unseen(lib):
+        lib.mkdir("r/new")
+        lib.rename(f"r/{goes}.jpg", "r/new/note.txt")
+        lib.rename(f"s/{stays}", f"r/new/{stays}")
+    lib.expect(START - {"s/other.jpg"} | {f"r/new/{stays}"})
+    assert lib.identity(f"r/new/{stays}") == before
+
+
+def test_exchanged_with_a_directory_and_back(lib):
+    """The file's events are those of one half of an exchange of two files, and then of the other."""
+    lib.mkdir("r/sub.jpg")
+    lib.settle()
+    before = lib.decorate("r/a.jpg")
+    folder = lib.folder("r/sub.jpg")["folder_id"]
+    with open(lib.path("r/a.jpg"), "ab") as file:
+        file.write(b"-")
+    lib.exchange("r/sub.jpg", "r/a.jpg")
+    lib.daemon.wait_line(r"moved \S+/r/a.jpg -> \S+/r/sub.jpg")
+    lib.exchange("r/a.jpg", "r/sub.jpg")
+    lib.expect(START)
+    assert lib.identity("r/a.jpg") == before
+    assert lib.folder("r/sub.jpg")["folder_id"] == folder

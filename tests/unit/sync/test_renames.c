@@ -577,6 +577,28 @@ static void test_no_exchange(void **state)
     assert_rows(f, "c>d");
 }
 
+/* The other one was a directory. One at another name says nothing. */
+static void test_exchanged_with_a_directory(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    renames_directory_at(&f->renames, f->dir, name_of('a'));
+    move(f, 'b', 'a');
+    assert_rows(f, "");
+    renames_clear(&f->renames);
+    move(f, 'a', 'b');
+    renames_directory_at(&f->renames, f->dir, name_of('b'));
+    move(f, 'b', 'a');
+    assert_rows(f, "");
+    renames_clear(&f->renames);
+    renames_directory_at(&f->renames, f->dir, name_of('b')); /* nothing is noted */
+    move(f, 'a', 'b');
+    renames_directory_at(&f->renames, f->dir, name_of('c'));
+    move(f, 'b', 'a');
+    assert_rows(f, "a>b? b>a");
+}
+
 /* A photo that becomes a video has a row in another table. */
 static void test_other_table(void **state)
 {
@@ -995,6 +1017,7 @@ int main(void)
         TEST(test_back_over_a_doubt),
         TEST(test_exchange_of_moved_ones),
         TEST(test_no_exchange),
+        TEST(test_exchanged_with_a_directory),
         TEST(test_other_table),
         TEST(test_found_by_inode),
         TEST(test_committed),
