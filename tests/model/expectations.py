@@ -23,6 +23,8 @@ Where the design allows more than one, and why:
   The old id may stay at the name (`dead`), if nothing else owns it.
 - A file that leaves the library (or takes a name that is no photo's) and comes back within a burst:
   likewise. After a checkpoint its row is gone, and the old id returns by the rule `returns`.
+- A file made in the burst that has gone on from a name, and is gone: its row may be at that name
+  still, and stay with what is there now.
 - A hard link made and the first name removed within a burst: the link may inherit (same inode).
 - Moved through a directory that is not watched yet (made or moved in within the same burst) *and*
   edited within the same burst: there is no cookie, and size and mtime differ. Either alone keeps
@@ -151,7 +153,7 @@ class Expectations(Tree):
         entry_was_new = NEW in entry.expect
         entry.expect = None
         if entry_was_new:  # made in this burst: its row, too, may be there for a while
-            self.dead[kind_of(entry)][path].add(NEW)
+            self._release({NEW}, path, kind_of(entry), entry.stood())
         if entry.is_directory():
             entry.node.carried |= ids
         if inode:
@@ -171,9 +173,9 @@ class Expectations(Tree):
                     other.expect |= ids | ({NEW} if entry_was_new else set())
         self._release(ids, path, kind_of(entry))
 
-    def _release(self, ids, path, kind):
+    def _release(self, ids, path, kind, stood=frozenset()):
         for key in ids:
-            for place in self.places[key] | {path}:
+            for place in self.places[key] | {path} | stood:
                 self.dead[kind][place].add(key)
                 there = self.lookup(place)
                 if there and there.expect and there.expect & TOKENS and kind_of(there) == kind:

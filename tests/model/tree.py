@@ -71,6 +71,11 @@ class Entry:
         return self.node.target if isinstance(self.node, Link) else (
             self.node if isinstance(self.node, File) else None)
 
+    def stood(self):
+        """Paths that it had in this burst."""
+        holder = self.node if self.is_directory() else self.inode()
+        return holder.stood if holder else frozenset()
+
     def decodes(self):
         inode = self.inode()
         return inode is not None and inode.content is not None
