@@ -524,7 +524,9 @@ void origins_clear(Engine *engine);
 char *change_path_new(const Change *change);
 void funnel_give_back(Engine *engine);
 void funnel_run(Engine *engine);
-void funnel_release_held(Engine *engine);
+
+/* held.c */
+void held_release(Engine *engine);
 
 /* guard.c: removals that only a scan found, and that are too many */
 void guard_look(Engine *engine);
@@ -545,7 +547,7 @@ void ahead_batch(Engine *engine, const StoreOp *ops, size_t n_ops); /* is handed
 /* Does no row know this file? False: it must be looked up. */
 bool ahead_is_new(Engine *engine, const struct Sighting *item);
 
-/* decide.c */
+/* funnel.c: what it asks for, and what it learns */
 typedef struct Sighting {
     Change *change;
     ProbeResult directory;
@@ -574,6 +576,11 @@ typedef struct Round {
     uint64_t moves_begun; /* Tree.n_moves when the probe was asked for */
 } Round;
 
+/* lookup.c */
+int lookup_work(StoreTask *task, Store *store);
+void sighting_done(Sighting *item);
+
+/* decide.c */
 void decide_round(Round *round);
 #define DECIDE_TRIES 100 /* times that a change steps back for another one */
 bool row_is_at(const StoreRow *row, const Entry *entry);

@@ -147,7 +147,7 @@ static void engine_round(LoopHook *hook)
         watcher_drop_orphans(engine->watcher);
     scans_continue(engine);
     origins_run(engine);
-    funnel_release_held(engine);
+    held_release(engine);
     batch_run(engine);
     funnel_run(engine);
     ahead_run(engine);

@@ -12,28 +12,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "sync/engine-private.h"
-#include "util/array.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
 
-#define SOON           (20 * CLOCK_US_PER_MS)
-#define MAX_CANDIDATES 8
-
-static void sighting_done(Sighting *item)
-{
-    store_row_done(&item->row);
-    store_row_done(&item->doubt_row);
-    for (size_t i = 0; i < item->n_candidates; i++)
-        store_row_done(&item->candidates[i]);
-    free(item->candidates);
-    free(item->candidate_entries);
-    free(item->doubt_path);
-    free(item->path);
-}
+#define SOON (20 * CLOCK_US_PER_MS)
 
 static void round_free(Round *round)
 {
@@ -167,141 +152,7 @@ static void round_verify(Round *round)
         round_decide(round);
 }
 
-/* ---- looking up rows: store's thread ---- */
-
-static int add_candidate(Sighting *item, StoreRow *row)
-{
-    StoreRow *grown = reallocarray(item->candidates, item->n_candidates + 1, sizeof(*grown));
-
-    if (!grown)
-        return error_trace(-ENOMEM);
-    item->candidates = grown;
-    grown[item->n_candidates++] = *row;
-    *row = (StoreRow){0};
-    return 0;
-}
-
-/* Is a candidate's path more like the new one than another's? The name first, then the directory
- * above it, and so on. */
-static bool is_nearer(const Sighting *item, const StoreRow *row, const StoreRow *other)
-{
-    size_t tail = path_common_tail(row->path, item->path);
-    size_t other_tail = path_common_tail(other->path, item->path);
-
-    if (tail != other_tail)
-        return tail > other_tail;
-    return path_common_head(row->path, item->path) > path_common_head(other->path, item->path);
-}
-
-/* Rows of several links to one file: the nearest path comes first. There are a few at the most. */
-static void sort_candidates(Sighting *item)
-{
-    for (size_t i = 1; i < item->n_candidates; i++) {
-        for (size_t k = i; k > 0; k--) {
-            StoreRow *row = &item->candidates[k];
-            StoreRow *before = &item->candidates[k - 1];
-            StoreRow swap = *row;
-
-            if (!is_nearer(item, row, before))
-                break;
-            *row = *before;
-            *before = swap;
-        }
-    }
-}
-
-static int look_up_inode(Sighting *item, const FileStamp *stamp, Store *store)
-{
-    StoreRows rows = {0};
-    int r = store_read_inode(store, stamp->dev, stamp->ino, &rows);
-
-    for (size_t i = 0; r == 0 && i < rows.count && item->n_candidates < MAX_CANDIDATES; i++)
-        if (!item->row.id || strcmp(rows.items[i].id, item->row.id) != 0)
-            r = add_candidate(item, &rows.items[i]);
-    store_rows_done(&rows);
-    sort_candidates(item);
-    if (r == 0 && item->n_candidates > 0) {
-        free(item->candidate_entries);
-        item->candidate_entries = calloc(item->n_candidates, sizeof(Entry));
-        r = item->candidate_entries ? 0 : -ENOMEM;
-    }
-    return r;
-}
-
-/* A thumbnail that is not on disk any more is made again. */
-static void forget_lost_thumbnail(StoreRow *row)
-{
-    if (!row->thumbnail_path || access(row->thumbnail_path, F_OK) == 0 || errno != ENOENT)
-        return;
-    free(row->thumbnail_path);
-    row->thumbnail_path = NULL;
-}
-
-/* Rows of the same file: it has come from one of them, or has them for other names. */
-static int look_up_others(Sighting *item, Store *store)
-{
-    const StoreRow *row = &item->row;
-    const Entry *entry = &item->entry;
-    int r = 0;
-
-    if (media_kind_of(item->change_name) == MEDIA_KIND_NONE)
-        return 0;
-    if (entry->type != ENTRY_TYPE_FILE)
-        return row->id && row->has_stamp ? look_up_inode(item, &row->stamp, store) : 0;
-    if (row->id && row_is_at(row, entry) && !item->written &&
-        file_stamp_same_content(&row->stamp, &entry->stamp))
-        return 0;
-    if (row->has_stamp && !row_is_at(row, entry))
-        r = look_up_inode(item, &row->stamp, store); /* of the one that was here before */
-    return r == 0 ? look_up_inode(item, &entry->stamp, store) : r;
-}
-
-static int look_up(Sighting *item, Store *store)
-{
-    bool below;
-    int r;
-
-    if (item->is_new || item->directory != PROBE_RESULT_OK || item->change_name[0] == '\0')
-        return 0;
-    r = store_read_row(store, item->path, &item->row, &item->rows_below);
-    if (r == 0 && item->doubt_path)
-        r = store_read_row(store, item->doubt_path, &item->doubt_row, &below);
-    if (r != 0)
-        return r;
-    forget_lost_thumbnail(&item->row);
-    return look_up_others(item, store);
-}
-
-/* A look-up that found the database locked is run again from the start. */
-static void sighting_forget(Sighting *item)
-{
-    store_row_done(&item->row);
-    store_row_done(&item->doubt_row);
-    for (size_t i = 0; i < item->n_candidates; i++)
-        store_row_done(&item->candidates[i]);
-    item->n_candidates = 0;
-    free(item->candidate_entries);
-    item->candidate_entries = NULL;
-}
-
-static int look_up_work(StoreTask *task, Store *store)
-{
-    Round *round = CONTAINER_OF(task, Round, lookup);
-    uint64_t begun = clock_now();
-    int r = store_read_begin(store);
-
-    for (size_t i = 0; i < round->n_items && r == 0; i++) {
-        sighting_forget(&round->items[i]);
-        r = look_up(&round->items[i], store);
-        if (r == 0 && clock_now() - begun > 20 * CLOCK_US_PER_MS) {
-            store_read_end(store);
-            begun = clock_now();
-            r = store_read_begin(store);
-        }
-    }
-    store_read_end(store);
-    return r;
-}
+/* ---- looking up rows: sync/lookup.c ---- */
 
 static void looked_up(StoreTask *task)
 {
@@ -358,7 +209,7 @@ static void round_look_up(Round *round)
         round_verify(round);
         return;
     }
-    round->lookup.work = look_up_work;
+    round->lookup.work = lookup_work;
     round->lookup.finish = looked_up;
     store_task_submit(&round->lookup, engine, WORKER_PRIORITY_HIGH);
 }
@@ -562,94 +413,4 @@ void funnel_run(Engine *engine)
         if (!volume->busy && !list_is_empty(&volume->ready))
             round_collect(engine, volume);
     }
-}
-
-/* The oldest first; patient: those only that were held for long enough. */
-static void release(Engine *engine, List *held, bool patient)
-{
-    uint64_t now = clock_now();
-
-    for (ListNode *link; (link = list_first(held));) {
-        Change *change = CONTAINER_OF(link, Change, link);
-
-        if (patient && now < change->due + ENGINE_HOLD_MAX)
-            return;
-        change->confirm = true;
-        pending_wait(&engine->pending, change, now);
-    }
-}
-
-/* Is every new file read? One on a volume that does not answer is not waited for. */
-static bool is_all_read(const Engine *engine)
-{
-    if (engine->media_total == 0)
-        return true;
-    if (engine->n_hung == 0 || !list_is_empty(&engine->media_queue))
-        return false;
-    LIST_FOREACH (link, &engine->volumes.list) {
-        const Volume *volume = CONTAINER_OF(link, Volume, link);
-
-        if (!volume->hung && (volume->n_media > 0 || !list_is_empty(&volume->media_queue)))
-            return false;
-    }
-    return true;
-}
-
-/* And is its row committed, and looked at again if events have come meanwhile? */
-static bool is_all_written(const Engine *engine)
-{
-    return is_all_read(engine) && !engine->writing && list_is_empty(&engine->writes);
-}
-
-/*
- * Rows whose files are gone, once the guard agrees (sync/guard.c).
- *
- * New files come first: one of them may be the heir of what is going (store/heir.c), which is known
- * only behind its commit, and whose times may have been set after it was read.
- */
-static void release_removals(Engine *engine, bool all_seen)
-{
-    Pending *pending = &engine->pending;
-    uint64_t now = clock_now();
-
-    all_seen = all_seen && is_all_written(engine);
-    if (list_is_empty(&pending->held) ||
-        (!all_seen &&
-         now < CONTAINER_OF(list_first(&pending->held), Change, link)->due + ENGINE_HOLD_MAX))
-        return;
-    guard_look(engine);
-    LIST_FOREACH_SAFE (link, tmp, &pending->held) {
-        Change *change = CONTAINER_OF(link, Change, link);
-
-        if (!all_seen && now < change->due + ENGINE_HOLD_MAX)
-            return;
-        if (!guard_lets_pass(change))
-            continue;
-        change->confirm = true;
-        pending_wait(pending, change, now);
-    }
-}
-
-/*
- * funnel_release_held() - let changes that were held go on once everything else has been seen
- *
- * Or when that takes too long. But a row whose file is gone does not go before scans have ended:
- * one of them may find the file under another name.
- */
-void funnel_release_held(Engine *engine)
-{
-    Pending *pending = &engine->pending;
-    bool idle = engine_scans_idle(engine);
-    bool all_seen = idle && pending->n_undecided == 0;
-
-    if (idle && pending->count == 0)
-        renames_clear(&engine->renames);
-    if (batch_moves_pending(engine))
-        return;
-    if (all_seen)
-        renames_land(&engine->renames);
-    engine->blind &= !all_seen;
-    release(engine, &pending->replaced, !all_seen);
-    if (idle)
-        release_removals(engine, all_seen);
 }
