@@ -314,7 +314,7 @@ struct Engine {
     bool guarding;         /* removals are being counted */
     unsigned n_guard_told; /* roots */
     Pending pending;
-    List kept;              /* Change.link: of directories whose rows follow them first */
+    List kept;              /* Change.link: of directories whose rows are to be known first */
     uint64_t n_file_events; /* so far */
     Renames renames;
     Timer due_timer;

@@ -349,6 +349,19 @@ static bool is_to_be_kept(const Change *change)
            !node_is_held(change->dir) && node_is_moving(change->dir);
 }
 
+/*
+ * A scan of everything has not come to its directory yet: whose rows it has is not known, and what
+ * is written of it would make it one of its own. It is compared soon. (A flood is not kept back:
+ * that would take the room which the scan needs.)
+ */
+static bool is_ahead_of_scan(const Engine *engine, const Change *change, const Volume *volume)
+{
+    const Node *dir = change->dir;
+
+    return engine->n_root_scans > 0 && !dir->trusted && !dir->foreign && !dir->unreadable &&
+           volume && !volume->hung && engine->pending.count < ENGINE_PENDING_MAX / 4;
+}
+
 /* To its volume, unless rows have to follow renamed files first. */
 static void hand_out(Engine *engine, Change *change, Volume *volume, uint64_t now)
 {
@@ -379,7 +392,9 @@ static void take_due(Engine *engine)
         if (!change)
             return;
         volume = is_left_alone(change) ? NULL : volume_of(engine, change->dir);
-        if (volume) {
+        if (is_ahead_of_scan(engine, change, volume)) {
+            pending_park(&engine->pending, change, &engine->kept);
+        } else if (volume) {
             hand_out(engine, change, volume, now);
         } else if (is_to_be_kept(change)) {
             pending_park(&engine->pending, change, &engine->kept);
@@ -390,13 +405,19 @@ static void take_due(Engine *engine)
     }
 }
 
-/* funnel_give_back() - the rows of a directory have followed it: what waited for that is due */
+/* funnel_give_back() - directories have been compared, or their rows have followed them: what
+ * waited for that is due */
 void funnel_give_back(Engine *engine)
 {
     uint64_t now = clock_now();
 
-    for (ListNode *link; (link = list_first(&engine->kept));)
-        pending_wait(&engine->pending, CONTAINER_OF(link, Change, link), now);
+    LIST_FOREACH_SAFE (link, tmp, &engine->kept) {
+        Change *change = CONTAINER_OF(link, Change, link);
+
+        if (!is_to_be_kept(change) &&
+            !is_ahead_of_scan(engine, change, volume_of(engine, change->dir)))
+            pending_wait(&engine->pending, change, now);
+    }
 }
 
 /* funnel_run() - take the changes that are due and start a round for each volume that is at rest */

@@ -222,6 +222,7 @@ static void joined(StoreTask *task)
             trusted = directory->result.verdict != RECONCILE_VERDICT_FOREIGN;
     }
     join_free(join);
+    funnel_give_back(engine);
     scan_joined(scan, ok, trusted);
     engine_changed(engine);
 }

@@ -425,3 +425,31 @@ def test_event_while_the_older_place_hangs(library, faulty, how):
         assert json.loads(after["metadata"])["width"] == 20
     else:
         assert json.loads(after["metadata"])["date_created"] == "2009-02-13T23:31:30"
+
+
+def test_photos_come_before_it_is_compared(library):
+    """All is watched before it is compared with the rows. What comes to a directory in between must
+    not make it one of its own."""
+    lib = library(roots=("r",), settings={"watch.settle": "1ms"})
+    data = media.jpeg(16, 12)
+    names = {f"r/d{i:04}/1.jpg" for i in range(scaled(3000, 500))}
+    for name in names:
+        lib.put(name, data)
+    names |= {lib.photo("r/old/1.jpg") and "r/new/1.jpg"}
+    lib.start()
+    with lib.connect() as db:
+        db.execute("UPDATE folders SET AI_Tagging = 1 WHERE folder_path = ?", (lib.path("r/old"),))
+    before = lib.folder("r/old")
+    lib.stop()
+    lib.rename("r/old", "r/new")
+
+    lib.start(settle=False)
+    end = time.monotonic() + 60
+    while not (lib.daemon.get("/watcher/status")[1]["detail"] or {}).get("last_reconcile"):
+        assert time.monotonic() < end, "it is not compared"
+        name = f"r/new/{len(names)}.jpg"
+        lib.put(name, data)
+        names.add(name)
+    lib.expect(names)
+    after = lib.folder("r/new")
+    assert (after["folder_id"], after["AI_Tagging"]) == (before["folder_id"], 1)
