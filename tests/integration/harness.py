@@ -14,6 +14,7 @@ import atexit
 import collections
 import contextlib
 import ctypes
+import fcntl
 import functools
 import http.client
 import json
@@ -106,6 +107,8 @@ class Daemon:
         self.lines = []
         self._news = threading.Condition()
         self._ended = False
+        self._may_read = threading.Event()
+        self._may_read.set()
         extra = {}
         if user is not None:
             entry = pwd.getpwnam(user)
@@ -125,9 +128,18 @@ class Daemon:
                 with self._news:
                     self.lines.append(line)
                     self._news.notify_all()
+                self._may_read.wait()
         with self._news:
             self._ended = True
             self._news.notify_all()
+
+    @contextlib.contextmanager
+    def unread(self):
+        """Nobody reads what it says; there is room for a page of it."""
+        fcntl.fcntl(self.process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+        self._may_read.clear()
+        yield
+        self._may_read.set()
 
     def wait_line(self, pattern, timeout=20.0, start=0):
         """The first match of pattern in a line of standard error, from line number start on."""

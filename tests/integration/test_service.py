@@ -228,3 +228,24 @@ def test_check_on_a_terminal(library, terminal):
     lines = screen.lines()
     assert lines[-2:] == ["not in sync: 2 folders, 3 files, 5 differences", ""]
     assert not [line for line in lines if "compared" in line]
+
+
+def test_nobody_reads_what_it_says(library):
+    """A pager that stands still, say. Lines are lost then, and nothing else."""
+    lib = library(roots=("r",))
+    long, longer = ("/".join(["r"] + ["l" * 250] * 11 + [c * 120 + ".jpg"]) for c in "l\u00e9")
+    lib.photo("r/a.jpg")
+    lib.start()
+    with lib.daemon.unread():
+        names = set(lib.photos("r/" + "d" * 200, 200))
+        lib.photo(long)
+        lib.settle()
+        lib.rename(long, longer)
+        lib.settle()
+        assert lib.counter("loop_stall_max_us") < 1e6
+    lib.unlink("r/a.jpg")
+    lib.expect(names | {longer})
+    lib.daemon.wait_line("log lines dropped, they are not read", timeout=1)
+    lib.rename(longer, long)
+    lib.settle()
+    lib.daemon.wait_line(r"moved .*/l+\.\.\.$", timeout=1)  # its end would not be waited for
