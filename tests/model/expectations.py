@@ -29,8 +29,9 @@ Where the design allows more than one, and why:
 - Moved through a directory that is not watched yet (made or moved in within the same burst) *and*
   edited within the same burst: there is no cookie, and size and mtime differ. Either alone keeps
   the id.
-- A file made with the size and mtime (cp -p) of one that died in the burst may have been given the
-  dead one's inode number: then nothing tells the two apart.
+- A file made with the size and mtime (cp -p) of one that died in the burst, or of one written in
+  the same tick of the clock as that, may have been given the dead one's inode number: then nothing
+  tells the two apart.
 - Moved on from a directory that is not watched yet, and that was removed and made again, by a name
   that a photo had there.
 - Moved out of a directory that is not watched yet, to the name of a photo that has just left it.
@@ -78,13 +79,14 @@ class Expectations(Tree):
             self.tops[root].expect = {NEW}
         self.targets = {}     # what symlinks point to, by number
         self.seen = set()     # every id that ever was
-        self.times = 0        # mtime tokens given out
+        self.times = 0        # mtime tokens given out: one a burst
         self.mounted = True
         self.parallel = False
         self.unknown = set()  # paths of directories whose volumes the daemon may not know
         self.begin_burst()
 
     def begin_burst(self):
+        self.times += 1
         self.blind = False
         self.volume_was_away = not self.mounted
         self.dead = {kind: collections.defaultdict(set) for kind in "fd"}  # path -> ids
@@ -141,7 +143,8 @@ class Expectations(Tree):
         return True
 
     def _now(self):
-        self.times += 1
+        """A file system's clock ticks every few milliseconds: what is written in one burst may have
+        one time."""
         return f"t{self.times}"
 
     # -- ids that come and go --
