@@ -23,6 +23,7 @@
 #include "loop/spawner.h"
 #include "project-config.h"
 #include "service/journal.h"
+#include "service/journal_writer.h"
 #include "service/notify.h"
 #include "service/stand_in.h"
 #include "sync/engine.h"
@@ -294,6 +295,7 @@ static _Noreturn void leave_thread_behind(Daemon *daemon, int code)
     close_locks(daemon);
     log_event(LOG_LEVEL_NOTICE, LOG_EVENT_STOPPED, NULL, NULL,
               "stopped; the kernel keeps a thread until a file system answers");
+    journal_writer_stop();
     stand_in_done(&daemon->stand_in, code);
     (void)close_range(STDERR_FILENO + 1, UINT_MAX, 0);
     _exit(code);
@@ -360,7 +362,7 @@ int daemon_run(const ConfigSources *sources, Config *config, const char *program
     daemon.quiet = daemon.view.terminal;
     set_log_level(&daemon);
     if (journal_is_stderr())
-        log_set_sink(log_sink_journal);
+        journal_writer_start();
     raise_file_limit();
     r = instance_lock(config->state_directory, &daemon.lock_fd);
     if (r == 0)
@@ -368,6 +370,7 @@ int daemon_run(const ConfigSources *sources, Config *config, const char *program
     if (r == INSTANCE_E_RUNNING) {
         log_error("another pictopy-sync is running already with %s or %s", config->state_directory,
                   config->database_path);
+        journal_writer_stop();
         close_locks(&daemon);
         (void)config_free(config);
         return DAEMON_E_RUNNING;
@@ -382,6 +385,7 @@ int daemon_run(const ConfigSources *sources, Config *config, const char *program
     the_daemon = NULL;
     if (r == 0)
         log_event(LOG_LEVEL_NOTICE, LOG_EVENT_STOPPED, NULL, NULL, "stopped");
+    journal_writer_stop();
     if (daemon.config != daemon.initial)
         (void)config_free(daemon.config);
     (void)config_free(daemon.initial);

@@ -41,7 +41,7 @@
 #define REQUEST_TIMEOUT_MS    "5000" /* for the header, for a pause in the body, for a slow reader */
 #define KEEP_ALIVE_TIMEOUT_MS "1000"                 /* an idle connection holds a thread */
 #define BODY_TIMEOUT          (4 * CLOCK_US_PER_SEC) /* less: a pause must count as too slow */
-#define STOP_TIMEOUT_SEC      1
+#define STOP_TIMEOUT          (1 * CLOCK_US_PER_SEC)
 #define MASTER_SLACK_NS       (3600UL * 1000 * 1000 * 1000) /* its poll() may take an hour longer */
 #define USUAL_SLACK_NS        50000UL                       /* the kernel's own */
 #define THREAD_IS_MASTER      0 /* the thread_type of the one that accepts connections */
@@ -381,11 +381,9 @@ unsigned http_server_port(const HttpServer *server)
 /* Gives the requests under way a moment to write their answers. */
 static void wait_until_idle(HttpServer *server)
 {
-    struct timespec until = {0};
+    struct timespec until = clock_until(STOP_TIMEOUT);
     int r = 0;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += STOP_TIMEOUT_SEC;
     (void)pthread_mutex_lock(&server->lock);
     server->stopping = true;
     while (server->under_way > 0 && r == 0)

@@ -124,8 +124,6 @@ static void *worker_main(void *argument)
 
 static void worker_init(Worker *worker, void *context, Mailbox *mailbox)
 {
-    pthread_condattr_t monotonic;
-
     worker->context = context;
     worker->mailbox = mailbox;
     for (size_t i = 0; i < WORKER_N_PRIORITIES; i++)
@@ -133,10 +131,7 @@ static void worker_init(Worker *worker, void *context, Mailbox *mailbox)
     list_init(&worker->returned);
     (void)pthread_mutex_init(&worker->mutex, NULL);
     (void)pthread_cond_init(&worker->wake, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&worker->ended, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_cond_init(&worker->ended, NULL);
 }
 
 /*
@@ -229,19 +224,15 @@ static void worker_flush(Worker *worker)
 /* Tells the thread to end and waits a moment for that; true when it has ended. */
 static bool worker_wait_end(Worker *worker, uint64_t wait_us)
 {
-    struct timespec until;
+    struct timespec until = clock_until(wait_us);
     bool ended;
+    int r = 0;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)(wait_us * 1000);
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     (void)pthread_mutex_lock(&worker->mutex);
     worker->quit = true;
     (void)pthread_cond_signal(&worker->wake);
-    while (!worker->is_ended &&
-           pthread_cond_timedwait(&worker->ended, &worker->mutex, &until) != ETIMEDOUT)
-        ;
+    while (!worker->is_ended && r == 0)
+        r = pthread_cond_clockwait(&worker->ended, &worker->mutex, CLOCK_MONOTONIC, &until);
     ended = worker->is_ended;
     (void)pthread_mutex_unlock(&worker->mutex);
     return ended;

@@ -72,26 +72,11 @@ static void cell_unref(CallCell *cell)
     free(cell);
 }
 
-/* The moment timeout_us from now. Not by the wall clock, which can be set while somebody waits. */
-static struct timespec wait_until(uint64_t timeout_us)
-{
-    struct timespec t = {0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += (time_t)(timeout_us / CLOCK_US_PER_SEC);
-    t.tv_nsec += (long)(timeout_us % CLOCK_US_PER_SEC) * 1000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 /* Sleeps until the call is answered, its time is over or the desk is closed. An answer that is
  * there counts even when one of the others came too: it may be the answer to a shutdown. */
 static CallResult cell_wait(CallCell *cell, uint64_t timeout_us, char **ret_text)
 {
-    struct timespec until = wait_until(timeout_us);
+    struct timespec until = clock_until(timeout_us);
     CallResult result;
     int r = 0;
 

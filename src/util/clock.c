@@ -29,6 +29,22 @@ uint64_t clock_now(void)
     return (uint64_t)now.tv_sec * CLOCK_US_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* clock_until() - so many microseconds from now, for pthread_cond_clockwait(3) with CLOCK_MONOTONIC
+ */
+struct timespec clock_until(uint64_t us)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(us / CLOCK_US_PER_SEC);
+    until.tv_nsec += (long)(us % CLOCK_US_PER_SEC * 1000);
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    return until;
+}
+
 /*
  * clock_parse_duration() - read a duration such as "250ms"
  * @text: a whole number and, with or without a space between, one of us ms s min h d; a bare number

@@ -227,6 +227,34 @@ def test_journal_finds_a_change_by_its_folder(service):
     assert entries[-1]["_SYSTEMD_UNIT"] == UNIT
 
 
+def test_journal_stands_still(service):
+    """Nobody waits for it."""
+    service.init()
+    service.drop_in("[Service]\nExecStart=\nExecStart=/usr/local/bin/pictopy-sync run "
+                    "--set log.level=debug\n")
+    service.start()
+    service.settle()
+    service.run("systemctl", "kill", "-s", "STOP", "systemd-journald.service")
+    service.add_photos(700, PHOTOS + "/more")
+    service.settle()
+    assert service.get("/health")[1]["status"] == "healthy"
+    service.run("systemctl", "kill", "-s", "CONT", "systemd-journald.service")
+    os.rename(service.path(PHOTOS + "/Trip 1/IMG_0001.jpg"),
+              service.path(PHOTOS + "/Trip 1/renamed.jpg"))
+    wait_until("the next message", lambda: [
+        entry for entry in service.journal()
+        if entry.get("PICTOPY_PATH") == PHOTOS + "/Trip 1/renamed.jpg"])
+    assert service.sql("SELECT count(*) FROM images") == [[5 + 700]]
+    service.run("systemctl", "kill", "-s", "STOP", "systemd-journald.service")
+    service.add_photos(700, PHOTOS + "/even more")
+    service.settle()
+    started = time.monotonic()
+    service.run("systemctl", "stop", UNIT)
+    assert time.monotonic() - started < 5 * harness.PATIENCE
+    assert service.show(UNIT, "Result") == "success"
+    service.run("systemctl", "kill", "-s", "CONT", "systemd-journald.service")
+
+
 def test_stop_while_a_volume_hangs(library, faulty):
     """A stop takes less than 5 s, is a success, and the next start works at once."""
     lib = library(roots=())

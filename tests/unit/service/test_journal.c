@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "service/journal.h"
+#include "service/journal_writer.h"
 
 #define JOURNAL "/run/systemd/journal/socket"
 
@@ -52,15 +53,16 @@ static void test_is_stderr(void **state)
     assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
 }
 
-static int bind_journal(void)
+/* What is in /run is seen by nobody else. */
+static bool is_ours;
+
+static int listen_at_journal(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = JOURNAL};
     struct timeval timeout = {.tv_sec = 5};
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     assert_true(fd >= 0);
-    assert_int_equal(mkdir("/run/systemd", 0755), 0);
-    assert_int_equal(mkdir("/run/systemd/journal", 0755), 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)), 0);
     return fd;
@@ -109,13 +111,71 @@ static void test_fields(void **state)
         print_message("skipped: no mount namespace: %s\n", strerror(errno));
         skip();
     }
-    fd = bind_journal();
+    is_ours = true;
+    assert_int_equal(mkdir("/run/systemd", 0755), 0);
+    assert_int_equal(mkdir("/run/systemd/journal", 0755), 0);
+    fd = listen_at_journal();
     log_sink_journal(&record);
     expect_entry(fd, full, sizeof(full) / sizeof(*full));
     record = (LogRecord){.level = LOG_LEVEL_ERROR, .text = "oops"};
     log_sink_journal(&record);
     expect_entry(fd, bare, sizeof(bare) / sizeof(*bare));
     (void)close(fd); /* the journal has gone: the message must not be lost */
+}
+
+/* The next message; false: there is none for now. */
+static bool receive(int fd, char *text, size_t size)
+{
+    char entry[4096];
+    ssize_t n = recv(fd, entry, sizeof(entry) - 1, 0);
+    char *end;
+
+    if (n <= 0)
+        return false;
+    entry[n] = '\0';
+    end = strchr(entry, '\n');
+    assert_non_null(end);
+    assert_int_equal(strncmp(entry, "MESSAGE=", 8), 0);
+    *end = '\0';
+    (void)snprintf(text, size, "%.*s", (int)size - 1, entry + 8);
+    return true;
+}
+
+/* The journal takes nothing for a while: who logs does not wait, and what is lost is counted. */
+static void test_stands_still(void **state)
+{
+    enum { N = 20000 };
+    const struct timeval soon = {.tv_usec = 500000};
+    unsigned n_seen = 0, n_lost = 0, number;
+    char text[256];
+    int fd;
+
+    (void)state;
+    if (!is_ours)
+        skip();
+    assert_int_equal(unlink(JOURNAL), 0);
+    fd = listen_at_journal();
+    (void)alarm(20);
+    log_set_rate(0);
+    journal_writer_start();
+    for (unsigned i = 0; i < N; i++)
+        log_event(LOG_LEVEL_INFO, LOG_EVENT_NONE, "f-1", "/p/a.jpg", "%u added", i);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)), 0);
+    while (receive(fd, text, sizeof(text))) {
+        if (strstr(text, "log lines dropped"))
+            n_lost += (unsigned)atoi(text);
+        else if (sscanf(text, "%u added", &number) == 1 && number >= n_seen)
+            n_seen++; /* in their order */
+    }
+    log_info("the end");
+    journal_writer_stop();
+    while (receive(fd, text, sizeof(text)) && strcmp(text, "the end") != 0)
+        n_lost += strstr(text, "log lines dropped") ? (unsigned)atoi(text) : 0;
+    assert_string_equal(text, "the end");
+    assert_true(n_lost > 0 && n_seen > 100);
+    assert_int_equal(n_seen + n_lost, N);
+    (void)alarm(0);
+    (void)close(fd);
 }
 
 /* After the journal's socket was closed: ECONNREFUSED, so standard error gets the message. */
@@ -127,7 +187,7 @@ static void test_fallback(void **state)
     ssize_t n;
 
     (void)state;
-    if (access(JOURNAL, F_OK) < 0)
+    if (!is_ours)
         skip();
     assert_int_equal(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
     assert_true(dup2(pipe_fds[1], STDERR_FILENO) >= 0);
@@ -148,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_is_stderr),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_fallback),
+        cmocka_unit_test(test_stands_still),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
