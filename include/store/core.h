@@ -42,6 +42,7 @@ struct Store {
     StateKnownList known; /* the files of the directory in hand */
     ThumbnailSet thumbnails;
     uint64_t write_since; /* when the write lock was had */
+    char *const *avoided; /* borrowed, ends with NULL; or NULL: see store_avoid() */
     uint64_t opened;      /* how often the database was opened */
     uint64_t changes;     /* transactions of our own */
     uint64_t poll_opened; /* what store_poll() saw last */

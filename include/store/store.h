@@ -289,6 +289,7 @@ struct StoreOp {
  * have a result. STORE_E_BUSY or _UNAVAILABLE: those still PENDING were not written and can be
  * given again as they are. */
 int store_write(Store *store, StoreOp *ops, size_t n_ops);
+void store_avoid(Store *store, char *const *directories); /* while writing */
 void store_op_init(StoreOp *op, StoreOpKind kind);
 void store_op_done(StoreOp *op);
 

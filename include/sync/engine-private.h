@@ -432,6 +432,15 @@ void places_look(Engine *engine); /* has something been mounted? */
 /* proof.c: is a file system the one that the rows speak of? */
 void place_prove(Engine *engine, Node *node, const ReconcileResult *result);
 void places_judge(Engine *engine); /* scans have ended */
+/* Directories below which a look at a file may hang; ends with NULL. NULL: none, or no memory. */
+char **places_unsure(const Engine *engine);
+void places_unsure_free(char **directories);
+typedef enum VolumeLook {
+    VOLUME_LOOK_FREE,
+    VOLUME_LOOK_LATER, /* it is being found out where that is */
+    VOLUME_LOOK_NEVER,
+} VolumeLook;
+VolumeLook volume_may_look(const Engine *engine, const Volume *volume, const char *path);
 void proof_done(Engine *engine);
 void volume_submit(Engine *engine, Volume *volume, WorkerJob *job);
 void looks_continue(Engine *engine);
@@ -564,6 +573,7 @@ typedef struct Sighting {
     StoreRow *candidates;     /* rows that may be this file under an older name */
     Entry *candidate_entries; /* what is at their paths now */
     size_t n_candidates;
+    bool is_early; /* what is at one of those cannot be looked at yet */
 } Sighting;
 
 typedef struct Round {

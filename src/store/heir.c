@@ -10,7 +10,7 @@
  * original's and its thumbnail was made within a day, and the user has put nothing on it. So a copy
  * that was made long ago, or is a favourite of its own, stays what it is. Each can be taken once,
  * for it is gone then. Its file is looked at once more: when several equal photos go at once, or
- * the copy has just been renamed, its row is still to follow.
+ * the copy has just been renamed, its row is still to follow. (Not where that might hang.)
  *
  * Of several the one is taken whose path ends as the original's does: the same name, then the same
  * directory, and so on, since trees move as they are. Of those that end alike it is the one whose
@@ -115,14 +115,26 @@ static bool is_fresh(const WriteRow *row, const WriteRow *dying)
            (its.tv_sec == older.tv_sec && its.tv_nsec >= older.tv_nsec);
 }
 
-/* Is the file of this row where it was read, and as it was then? */
+static bool is_avoided(const Store *store, const char *path)
+{
+    for (char *const *dir = store->avoided; dir && *dir; dir++)
+        if (path_is_below(path, *dir))
+            return true;
+    return false;
+}
+
+/* Is the file of this row where it was read, and as it was then? Where looking might hang the row
+ * is believed: if its file is gone too, it goes in its turn. */
 static bool is_there(const Writer *w, const WriteRow *row)
 {
     StateFile file;
     struct stat st;
 
-    return row->folder_id && state_read_file(&w->store->state, row->folder_id, row->id, &file) &&
-           stat(row->path, &st) == 0 && (uint64_t)st.st_ino == file.stamp.ino &&
+    if (!row->folder_id || !state_read_file(&w->store->state, row->folder_id, row->id, &file))
+        return false;
+    if (is_avoided(w->store, row->path))
+        return true;
+    return stat(row->path, &st) == 0 && (uint64_t)st.st_ino == file.stamp.ino &&
            st.st_size == (off_t)file.stamp.size &&
            (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == file.stamp.mtime_ns;
 }

@@ -558,6 +558,16 @@ static int writer_run(Writer *w)
 }
 
 /*
+ * store_avoid() - files below these directories are not looked at: their file system may not
+ * answer, and the database would be locked meanwhile
+ * @directories: borrowed until the next call; ends with NULL. NULL: none
+ */
+void store_avoid(Store *store, char *const *directories)
+{
+    store->avoided = directories;
+}
+
+/*
  * store_write() - writes the operations, see the head of this file
  * @ops: those whose result is PENDING; others are left alone. Each done one has its row's id and
  *       folder_id afterwards.

@@ -25,6 +25,7 @@ typedef struct Batch {
     Write **writes;
     StoreOp *ops; /* in the order of writes; moved out of them while under way */
     size_t count;
+    char **unsure; /* places_unsure() */
 } Batch;
 
 /* batch_new() - an operation on name in dir (NULL: one that needs no path) */
@@ -243,6 +244,7 @@ static void batch_free(Batch *batch)
 {
     free(batch->writes);
     free(batch->ops);
+    places_unsure_free(batch->unsure);
     free(batch);
 }
 
@@ -283,8 +285,12 @@ static bool touches_problems(const Batch *batch)
 static int batch_work(StoreTask *task, Store *store)
 {
     Batch *batch = CONTAINER_OF(task, Batch, task);
+    int r;
 
-    return store_write(store, batch->ops, batch->count);
+    store_avoid(store, batch->unsure);
+    r = store_write(store, batch->ops, batch->count);
+    store_avoid(store, NULL);
+    return r;
 }
 
 static Batch *batch_make(List *taken)
@@ -337,6 +343,7 @@ void batch_run(Engine *engine)
     engine->writing = true;
     ahead_batch(engine, batch->ops, batch->count);
     histogram_add(&engine->counters.batches, batch->count);
+    batch->unsure = places_unsure(engine);
     batch->task.problems_differ = touches_problems(batch);
     batch->task.work = batch_work;
     batch->task.finish = batch_finished;

@@ -113,12 +113,21 @@ static void verified(WorkerJob *job)
         round_decide(round);
 }
 
-static int verify_add(Verify *verify, const StoreRow *row, Entry *entry)
+static int verify_add(Verify *verify, Sighting *item, size_t i)
 {
+    const Round *round = verify->round;
+    const StoreRow *row = &item->candidates[i];
+    Entry *entry = &item->candidate_entries[i];
+    VolumeLook look = volume_may_look(round->engine, round->volume, row->path);
     CLEANUP_FREE char *parent = path_parent(row->path);
     ProbeDirectory *directory;
     int r = parent ? 0 : -ENOMEM;
 
+    if (look != VOLUME_LOOK_FREE) {
+        entry->type = ENTRY_TYPE_ERROR; /* it is of another volume's file, for all that is known */
+        item->is_early |= look == VOLUME_LOOK_LATER;
+        return 0;
+    }
     if (r == 0)
         r = probe_job_add_directory(&verify->probe, parent, 0, 0, &directory);
     if (r == 0)
@@ -137,8 +146,7 @@ static void round_verify(Round *round)
     }
     for (size_t i = 0; i < round->n_items && r == 0; i++)
         for (size_t k = 0; k < round->items[i].n_candidates && r == 0; k++)
-            r = verify_add(verify, &round->items[i].candidates[k],
-                           &round->items[i].candidate_entries[k]);
+            r = verify_add(verify, &round->items[i], k);
     if (r == 0 && verify->probe.n_directories > 0) {
         volume_submit(round->engine, round->volume, &verify->probe.job);
         return;
@@ -392,12 +400,10 @@ static void take_due(Engine *engine)
         if (!change)
             return;
         volume = is_left_alone(change) ? NULL : volume_of(engine, change->dir);
-        if (is_ahead_of_scan(engine, change, volume)) {
+        if (is_to_be_kept(change) || is_ahead_of_scan(engine, change, volume)) {
             pending_park(&engine->pending, change, &engine->kept);
         } else if (volume) {
             hand_out(engine, change, volume, now);
-        } else if (is_to_be_kept(change)) {
-            pending_park(&engine->pending, change, &engine->kept);
         } else {
             change->again = false;
             pending_finish(&engine->pending, change, now);

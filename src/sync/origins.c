@@ -266,7 +266,9 @@ static bool take_suspected(Engine *engine, JoinDirectory *directory)
     origin->known = directory->origin;
     directory->origin = (StoreOrigin){0};
     origin->rows_path = strdup(origin->known.path);
-    if (origin->rows_path && look(origin, directory->path) == 0)
+    if (origin->rows_path &&
+        volume_may_look(engine, origin->volume, origin->rows_path) != VOLUME_LOOK_NEVER &&
+        look(origin, directory->path) == 0)
         return true;
     origin_free(origin);
     return false;

@@ -122,6 +122,82 @@ int place_set_mount(Engine *engine, Node *node, const Mount *mount)
     return set_volume(engine, place, mount);
 }
 
+/* ---- what must not be looked at by others ---- */
+
+void places_unsure_free(char **directories)
+{
+    for (char **dir = directories; dir && *dir; dir++)
+        free(*dir);
+    free(directories);
+}
+
+/* May the way there lead to what does not answer? A root that is looked at for the first time, on a
+ * thread of its own, may be anywhere. */
+static bool is_unsure(const Place *place)
+{
+    const Scan *scan = place && place->root ? place->root->scan : NULL;
+
+    if (!place)
+        return false;
+    if (scan && scan->volume != place->volume)
+        return true;
+    return place->volume && (place->volume->kind == MOUNT_KIND_REMOTE || place->volume->hung);
+}
+
+static VolumeLook look_at(const Place *place, const Volume *volume)
+{
+    const Scan *scan = place->root ? place->root->scan : NULL;
+
+    if (place->volume == volume)
+        return VOLUME_LOOK_FREE;
+    return scan && scan->volume != place->volume && !scan->volume->hung ? VOLUME_LOOK_LATER
+                                                                        : VOLUME_LOOK_NEVER;
+}
+
+static char *place_path_new(const Place *place)
+{
+    return place->root ? strdup(place->root->path) : node_path_new(place->node);
+}
+
+/* volume_may_look() - may a volume's thread look at this path? It may be on another volume, which
+ * does not answer. Never without memory */
+VolumeLook volume_may_look(const Engine *engine, const Volume *volume, const char *path)
+{
+    for (size_t i = 0; i < engine->n_places; i++) {
+        CLEANUP_FREE char *dir = NULL;
+
+        if (!is_unsure(engine->places[i]))
+            continue;
+        dir = place_path_new(engine->places[i]);
+        if (!dir)
+            return VOLUME_LOOK_NEVER;
+        if (path_is_below(path, dir) && look_at(engine->places[i], volume) != VOLUME_LOOK_FREE)
+            return look_at(engine->places[i], volume);
+    }
+    return VOLUME_LOOK_FREE;
+}
+
+/* places_unsure() - where a look at a file may hang: only the volume's own thread may take it */
+char **places_unsure(const Engine *engine)
+{
+    char **directories;
+    size_t n = 0;
+
+    for (size_t i = 0; i < engine->n_places; i++)
+        n += is_unsure(engine->places[i]);
+    directories = n > 0 ? calloc(n + 1, sizeof(*directories)) : NULL;
+    n = 0;
+    for (size_t i = 0; i < engine->n_places && directories; i++) {
+        const Place *place = engine->places[i];
+
+        if (!is_unsure(place))
+            continue;
+        directories[n] = place_path_new(place);
+        n += directories[n] != NULL;
+    }
+    return directories;
+}
+
 static void mount_place_free(Engine *engine, Place *place)
 {
     place_remove(engine, place);

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import time
 
@@ -451,3 +452,47 @@ def test_io_errors_at_random_moments_of_an_import(library, faulty, capsys, opera
     rows = {row["path"]: row["id"] for row in lib.rows("images")}
     assert all(rows[p] == i for p, i in ids.items())
     assert lib.counter("thumbnails_written") == len(names)
+
+
+def test_original_of_a_copy_on_a_volume_that_hangs_goes(library, faulty):
+    """Its id moves to the copy; nobody waits to see whether that is there still."""
+    lib = library(roots=("near", "far"), settings={"watch.hung_after": "60s"})
+    sick = faulty(lib, "backing", "far")
+    lib.photo("near/a.jpg")
+    lib.start()
+    before = lib.decorate("near/a.jpg")
+    shutil.copy2(lib.path("near/a.jpg"), lib.path("far/a.jpg"))
+    lib.settle()
+    sick.tell("hang getattr /a.jpg")
+    lib.unlink("near/a.jpg")
+    wait_for("its row has gone", lambda: not lib.row("near/a.jpg"))
+    lib.photo("near/b.jpg")
+    wait_for("all goes on", lambda: lib.row("near/b.jpg"))
+    sick.tell("clear")
+    lib.expect({"near/b.jpg", "far/a.jpg"})
+    assert lib.identity("far/a.jpg") == before
+
+
+def test_file_with_the_numbers_of_one_on_a_volume_that_hangs(library, faulty):
+    """Device numbers are given anew at each start of the machine. The row that an inode leads to may
+    be of another volume, which must not hold up this one."""
+    lib = library(roots=("near", "two", "far"), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "far")
+    lib.photo("backing/p.jpg")
+    lib.start()
+    before = lib.decorate("far/p.jpg")
+    device = os.stat(lib.path("far")).st_dev
+    lib.stop()
+    sick.close()
+    faulty(lib, "backing", "two")
+    sick = faulty(lib, "backing", "far")
+    if os.stat(lib.path("two")).st_dev != device:
+        pytest.skip("the device's number has not been used again")
+    sick.tell("hang getattr /p.jpg")
+    lib.start(settle=False)
+    wait_for("its row", lambda: lib.row("two/p.jpg"))
+    lib.photo("near/b.jpg")
+    wait_for("all goes on", lambda: lib.row("near/b.jpg"))
+    sick.tell("clear")
+    lib.expect({"near/b.jpg", "two/p.jpg", "far/p.jpg"})
+    assert lib.identity("far/p.jpg") == before

@@ -143,11 +143,39 @@ static void test_no_heir(void **state)
     free(older);
 }
 
+/* Nobody looks at a file where that may hang: its row is believed, though it is not there. */
+static void test_avoided(void **state)
+{
+    Fixture *f = *state;
+    char *id = add_named(f, "a.jpg"), *near = add_named(f, "x/a.jpg"),
+         *far = add_named(f, "y/a.jpg");
+    char *near_path = path_of(f, "x/a.jpg"), *path = path_of(f, "y/a.jpg");
+    char *directories[] = {path_of(f, "other"), path_of(f, "y"), NULL};
+
+    assert_int_equal(unlink(near_path), 0);
+    assert_int_equal(unlink(path), 0);
+    store_avoid(f->store, directories);
+    remove_named(f, id, "a.jpg");
+    assert_named(f, id, "y/a.jpg");
+    assert_named(f, near, "x/a.jpg");
+    store_avoid(f->store, NULL);
+    remove_photo(f, id);
+    assert_string_equal(fixture_text(f, "SELECT path FROM images WHERE id = %Q", id), "(none)");
+    for (size_t i = 0; directories[i]; i++)
+        free(directories[i]);
+    free(path);
+    free(near_path);
+    free(far);
+    free(near);
+    free(id);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_root, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {T(test_at_once), T(test_nearest), T(test_no_heir)};
+    const struct CMUnitTest tests[] = {T(test_at_once), T(test_nearest), T(test_no_heir),
+                                       T(test_avoided)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
