@@ -376,8 +376,14 @@ void engine_directory_moving(Engine *engine, Node *node, const Node *to, const c
 int folders_init(Engine *engine);
 void folders_done(Engine *engine);
 void folders_poll(Engine *engine, bool force); /* read the table if it changed */
-bool folder_is_held(const Engine *engine, const char *path);
 int rules_build(Engine *engine);
+
+/* imports.c: folders that PictoPy is importing */
+void imports_init(Engine *engine);
+void imports_done(Engine *engine);
+void imports_update(Engine *engine, const SnapshotFolder *const *fresh, size_t n_fresh,
+                    const SnapshotFolder *const *under_way, size_t n_under_way);
+bool import_holds(const Engine *engine, const char *path);
 
 /* excluded.c: folders that the user removed in the app */
 void excluded_done(Engine *engine);
@@ -473,12 +479,16 @@ void collect_reconfigure(Engine *engine);
 void scan_root(Root *root, bool idle);
 void scan_name(Engine *engine, Node *dir, const char *name);         /* a directory that appeared */
 void scan_node(Engine *engine, Node *node, bool shallow, bool idle); /* a dirty subtree */
-void dirty_add(Engine *engine, Node *node, bool shallow);
 void scans_continue(Engine *engine);
 void scan_give_up(Root *root); /* when its volume does not answer */
 void scans_abort(Engine *engine);
 size_t scans_under_way(const Engine *engine); /* those of hung volumes aside */
 void scan_resume(Scan *scan);
+
+/* dirty.c: directories that are put off */
+void dirty_add(Engine *engine, Node *node, bool shallow);
+void dirty_continue(Engine *engine);
+void dirty_clear(Engine *engine);
 
 /* attach.c: listings into the tree */
 Node *attach_listing(Scan *scan, Listing *listing); /* NULL: nothing to compare */

@@ -237,7 +237,7 @@ Node *attach_listing(Scan *scan, Listing *listing)
     if (engine->held_folders.count > 0) {
         CLEANUP_FREE char *path = node_path_new(node);
 
-        node->held = path && folder_is_held(engine, path);
+        node->held = path && import_holds(engine, path);
     }
     check_children(scan, node, listing);
     if (node_is_held(node) || node_is_moving(node) || listing->names_only)

@@ -5,9 +5,6 @@
  * database's file was written by somebody else (PRAGMA data_version), and compared with what was
  * read before. Both happen on the store's thread, since a library may have 100,000 folders; the
  * loop gets the differences: what is new, what is gone, what is being imported, and the roots.
- *
- * What PictoPy is importing itself (indexing_status) is left alone while it says so, and for a
- * grace period before: such a folder is *held*.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -198,135 +195,6 @@ static int folders_work(StoreTask *store_task, Store *store)
     return r;
 }
 
-/* ---- held folders ---- */
-
-static uint64_t path_hash(const char *path)
-{
-    return hash_bytes(path, strlen(path), 1);
-}
-
-static HeldFolder *held_find(const Engine *engine, const char *path)
-{
-    for (HashNode *h = hash_first(&engine->held_folders, path_hash(path)); h; h = hash_next(h)) {
-        HeldFolder *held = CONTAINER_OF(h, HeldFolder, by_path);
-
-        if (strcmp(held->path, path) == 0)
-            return held;
-    }
-    return NULL;
-}
-
-bool folder_is_held(const Engine *engine, const char *path)
-{
-    return engine->held_folders.count > 0 && held_find(engine, path);
-}
-
-static void hold(Engine *engine, const char *path, uint64_t until)
-{
-    HeldFolder *held = held_find(engine, path);
-    Node *node = node_find(engine, path);
-
-    if (!held) {
-        held = calloc(1, sizeof(*held));
-        if (held)
-            held->path = strdup(path);
-        if (!held || !held->path ||
-            hash_insert(&engine->held_folders, &held->by_path, path_hash(path)) < 0) {
-            if (held)
-                free(held->path);
-            free(held);
-            return;
-        }
-    }
-    held->held_until = until;
-    held->seen = true;
-    if (node)
-        node->held = true;
-}
-
-static void held_free(Engine *engine, HeldFolder *held)
-{
-    hash_remove(&engine->held_folders, &held->by_path);
-    free(held->path);
-    free(held);
-}
-
-static void release(Engine *engine, HeldFolder *held)
-{
-    Node *node = node_find(engine, held->path);
-
-    held_free(engine, held);
-    if (!node)
-        return;
-    node->held = false;
-    scan_node(engine, node, false, false);
-}
-
-/* Releases those for which ends() says so; the table must not change while it is walked. */
-static void release_some(Engine *engine, bool (*ends)(const HeldFolder *held, uint64_t now))
-{
-    HeldFolder **ended = NULL;
-    size_t n = 0;
-    size_t capacity = 0;
-    uint64_t now = clock_now();
-
-    HASH_FOREACH (h, &engine->held_folders) {
-        HeldFolder *held = CONTAINER_OF(h, HeldFolder, by_path);
-
-        if (ends(held, now) && ARRAY_RESERVE(ended, capacity, n + 1) == 0)
-            ended[n++] = held;
-    }
-    for (size_t i = 0; i < n; i++)
-        release(engine, ended[i]);
-    free(ended);
-}
-
-static bool is_imported(const HeldFolder *held, uint64_t now UNUSED)
-{
-    return held->held_until == 0 && !held->seen;
-}
-
-static bool grace_is_over(const HeldFolder *held, uint64_t now)
-{
-    return held->held_until != 0 && held->held_until <= now;
-}
-
-static void arm_held_timer(Engine *engine)
-{
-    uint64_t next = UINT64_MAX;
-
-    HASH_FOREACH (h, &engine->held_folders) {
-        const HeldFolder *held = CONTAINER_OF(h, HeldFolder, by_path);
-
-        if (held->held_until != 0 && held->held_until < next)
-            next = held->held_until;
-    }
-    if (next != UINT64_MAX)
-        (void)timer_arm_at(&engine->held_timer, next);
-}
-
-static void held_timer_fired(Timer *timer)
-{
-    Engine *engine = CONTAINER_OF(timer, Engine, held_timer);
-
-    release_some(engine, grace_is_over);
-    arm_held_timer(engine);
-}
-
-static void update_held(Engine *engine, const FoldersTask *task)
-{
-    uint64_t grace = engine->config->sync_import_grace;
-
-    HASH_FOREACH (h, &engine->held_folders)
-        CONTAINER_OF(h, HeldFolder, by_path)->seen = false;
-    for (size_t i = 0; i < task->fresh.count && grace > 0; i++)
-        hold(engine, task->fresh.items[i]->path, clock_now() + grace);
-    for (size_t i = 0; i < task->importing.count; i++)
-        hold(engine, task->importing.items[i]->path, 0);
-    release_some(engine, is_imported);
-    arm_held_timer(engine);
-}
-
 /* ---- taking in what a reading found ---- */
 
 /* A folder that is wanted again is found from the directory that it is in. */
@@ -451,7 +319,8 @@ static void take_in(Engine *engine, FoldersTask *task)
     own_gone_sweep(engine, task->number);
     take_always(engine, task);
     (void)rules_build(engine);
-    update_held(engine, task);
+    imports_update(engine, task->fresh.items, task->fresh.count, task->importing.items,
+                   task->importing.count);
     roots_update(engine, task->roots.items, task->roots.count);
     if (replaced) /* its rows may be older ones, of a backup */
         roots_scan(engine, false);
@@ -586,7 +455,7 @@ int folders_init(Engine *engine)
 
     list_init(&engine->own_gone);
     timer_init(&engine->folders_timer, engine->timers, folders_timer_fired);
-    timer_init(&engine->held_timer, engine->timers, held_timer_fired);
+    imports_init(engine);
     r = file_watch_init(&engine->database_watch, engine->loop, engine->timers,
                         engine->options.config->database_path, database_written);
     return r < 0 ? error_trace(r) : rules_build(engine);
@@ -595,11 +464,8 @@ int folders_init(Engine *engine)
 void folders_done(Engine *engine)
 {
     timer_disarm(&engine->folders_timer);
-    timer_disarm(&engine->held_timer);
     file_watch_done(&engine->database_watch);
-    for (HashNode *h; (h = hash_any(&engine->held_folders));)
-        held_free(engine, CONTAINER_OF(h, HeldFolder, by_path));
-    hash_done(&engine->held_folders);
+    imports_done(engine);
     for (size_t i = 0; i < engine->n_always; i++)
         free(engine->always[i]);
     free(engine->always);

@@ -388,7 +388,7 @@ static bool is_void(const Origin *origin)
     const Root *root = root_above(origin->engine, origin->rows_path);
 
     return origin->node->detached || !root || root->state == ROOT_STATE_OFFLINE ||
-           folder_is_held(origin->engine, origin->rows_path) ||
+           import_holds(origin->engine, origin->rows_path) ||
            node_moved_since(origin->engine->tree, origin->node, origin->begun);
 }
 

@@ -8,9 +8,7 @@
  *
  * Backpressure: a scan goes on only while few slices wait for their comparison, and while there is
  * room for changes. When there is none, its directories are still watched and put into the tree
- * (being watched cannot wait), and put off for the comparison: they are `dirty` and are listed
- * again when the changes have been worked off. An overflow of the kernel's queue and a directory
- * that cannot be watched are treated in the same way.
+ * (being watched cannot wait), and put off for the comparison (sync/dirty.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,40 +19,6 @@
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
-
-/* ---- directories that are put off ---- */
-
-/* dirty_add() - have a directory listed again when there is room; shallow: nothing below it */
-void dirty_add(Engine *engine, Node *node, bool shallow)
-{
-    Root *root = root_of(engine, node);
-    DirtyNode *dirty;
-
-    if (node->detached || !root || (node->dirty && shallow))
-        return;
-    engine->counters.folds++;
-    if (engine->n_dirty >= ENGINE_DIRTY_MAX) {
-        root_look(root);
-        return;
-    }
-    dirty = calloc(1, sizeof(*dirty));
-    if (!dirty)
-        return;
-    node->dirty = true;
-    dirty->node = node_ref(node);
-    dirty->shallow = shallow;
-    list_append(&engine->dirty, &dirty->link);
-    engine->n_dirty++;
-}
-
-static void dirty_free(Engine *engine, DirtyNode *dirty)
-{
-    list_remove(&dirty->link);
-    engine->n_dirty--;
-    dirty->node->dirty = false;
-    (void)node_unref(dirty->node);
-    free(dirty);
-}
 
 /* ---- taking in a slice ---- */
 
@@ -530,37 +494,12 @@ size_t scans_under_way(const Engine *engine)
     return n;
 }
 
-/* A directory is compared with its rows when they have followed it. Where that waits for scans, to
- * find out what is where, they go on. */
-static bool rows_are_elsewhere(const Engine *engine, const Node *node)
-{
-    return moves_know(&engine->moves, node) && !batch_paths_wait(engine);
-}
-
 /* scans_continue() - let waiting scans go on, and take up what was put off when there is room */
 void scans_continue(Engine *engine)
 {
-    size_t left = engine->n_dirty;
-
     LIST_FOREACH_SAFE (link, tmp, &engine->scans)
         scan_resume(CONTAINER_OF(link, Scan, link));
-    while (left-- > 0 && engine->n_joins < ENGINE_JOINS_MAX &&
-           scans_under_way(engine) < ENGINE_JOINS_MAX &&
-           engine->pending.count < ENGINE_PENDING_MAX / 2) {
-        DirtyNode *dirty = CONTAINER_OF(list_first(&engine->dirty), DirtyNode, link);
-        Node *node = node_ref(dirty->node);
-        bool shallow = dirty->shallow;
-
-        if (node_is_hung(engine, node) || rows_are_elsewhere(engine, node)) {
-            list_remove(&dirty->link);
-            list_append(&engine->dirty, &dirty->link);
-            (void)node_unref(node);
-            continue;
-        }
-        dirty_free(engine, dirty);
-        scan_node(engine, node, shallow, false);
-        (void)node_unref(node);
-    }
+    dirty_continue(engine);
     displaced_continue(engine);
 }
 
@@ -591,8 +530,7 @@ void scans_abort(Engine *engine)
         scan->walk.abort = true;
         scan_resume(scan);
     }
-    for (ListNode *link; (link = list_first(&engine->dirty));)
-        dirty_free(engine, CONTAINER_OF(link, DirtyNode, link));
+    dirty_clear(engine);
     displaced_clear(engine);
     doubts_clear(engine);
 }
