@@ -233,6 +233,24 @@ static Rename *find_left_behind(const Engine *engine)
 }
 
 /*
+ * One whose partner's row is in the way, and both have a place. It looks like an exchange; if it
+ * went there and back, the partner's file is gone, and inodes tell when the names are looked at.
+ */
+static Rename *find_exchanged(const Engine *engine)
+{
+    LIST_FOREACH (link, &engine->renames.all) {
+        const Rename *rename = CONTAINER_OF(link, Rename, link);
+        Rename *doubter = rename_doubter(rename);
+
+        if (doubter && !doubter->writing && rename_is_placed(rename) &&
+            moves_lead_to(&engine->moves, rename->from) &&
+            !moves_take_along(&engine->moves, rename->from))
+            return doubter;
+    }
+    return NULL;
+}
+
+/*
  * follow_take_below() - rows of files that had left the place to which directories are moved
  *
  * The store removes what stands there, unless it is moved away in the same call.
@@ -245,6 +263,8 @@ void follow_take_below(Engine *engine, List *moves)
     for (Rename *rename; (rename = find_lost_half(engine));)
         renames_judge(&engine->renames, rename, rename->covered);
     for (Rename *rename; (rename = find_left_behind(engine));)
+        renames_judge(&engine->renames, rename, true);
+    for (Rename *rename; (rename = find_exchanged(engine));)
         renames_judge(&engine->renames, rename, true);
     LIST_FOREACH (link, &engine->renames.all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);

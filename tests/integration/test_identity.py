@@ -138,3 +138,29 @@ def test_exchanged_with_a_directory_and_back(lib):
     lib.expect(START)
     assert lib.identity("r/a.jpg") == before
     assert lib.folder("r/sub.jpg")["folder_id"] == folder
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_exchanged_and_home_again_with_its_directory(lib, back):
+    """Rows of files that may have been exchanged are in the way of a directory's, and in it."""
+    lib.photo("r/w/p/b.jpg")
+    lib.photo("r/home/b.jpg")
+    lib.settle()
+    ids = {name: lib.decorate(name)["id"] for name in ("r/home/b.jpg", "r/w/p/b.jpg")}
+    with unseen(lib):
+        with open(lib.path("r/home/b.jpg"), "ab") as file:
+            file.write(b"-")
+        lib.rename("r/home/b.jpg", "r/w/e.jpg")
+        if back:  # over it, which looks the same
+            lib.rename("r/w/p/b.jpg", "r/w/e.jpg")
+            lib.rename("r/w/e.jpg", "r/w/p/b.jpg")
+        else:
+            lib.exchange("r/w/p/b.jpg", "r/w/e.jpg")
+        lib.rename("r/w/p", "r/home")
+    if back:
+        lib.expect(START | {"r/home/b.jpg"})
+        assert lib.row("r/home/b.jpg")["id"] == ids["r/w/p/b.jpg"]
+    else:
+        lib.expect(START | {"r/home/b.jpg", "r/w/e.jpg"})
+        assert lib.row("r/home/b.jpg")["id"] == ids["r/home/b.jpg"]
+        assert lib.row("r/w/e.jpg")["id"] == ids["r/w/p/b.jpg"]
