@@ -303,6 +303,8 @@ static void on_file_arrived(WatchListener *listener, Node *dir, const char *name
         return;
     }
     pass_on_written(engine, dir, name);
+    if (tree_child(engine->tree, dir, name)) /* it is exchanged with that */
+        renames_directory_at(&engine->renames, dir, name);
     if (!renames_arrived(&engine->renames, dir, name, path, cookie))
         return;
     change = engine_touch(engine, dir, name, CHANGE_WAIT_SETTLE);

@@ -158,19 +158,20 @@ void renames_note_arrived(Renames *renames, const Rename *rename, Node *dir, con
         renames_forget_last(renames);
 }
 
-static bool is_name(const Node *dir, const char *name, const Node *other_dir, const char *other)
+static bool is_same_place(const Node *dir, const char *name, const Node *other_dir,
+                          const char *other)
 {
-    return dir == other_dir && dir && strcmp(name, other) == 0;
+    return dir == other_dir && strcmp(name, other) == 0;
 }
 
-/* renames_directory_at() - a directory has come to this name, or left it: what a file does there
- * next, it does not do in exchange with another file */
+/* renames_directory_at() - a directory has come to this name, or left it, or is there still: what a
+ * file does there next, it does not do in exchange with another file */
 void renames_directory_at(Renames *renames, const Node *dir, const char *name)
 {
     const RenameLast *last = &renames->last;
 
-    if (is_name(dir, name, last->dir, last->name) ||
-        is_name(dir, name, last->from_dir, last->from_name))
+    if (is_same_place(dir, name, last->dir, last->name) ||
+        is_same_place(dir, name, last->from_dir, last->from_name))
         renames_forget_last(renames);
 }
 

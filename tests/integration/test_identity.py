@@ -124,17 +124,23 @@ def test_one_of_two_links_found_in_a_new_directory(lib, names):
     assert lib.identity(f"r/new/{stays}") == before
 
 
-def test_exchanged_with_a_directory_and_back(lib):
-    """The file's events are those of one half of an exchange of two files, and then of the other."""
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("second", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_exchanged_with_a_directory_and_back(lib, first, second, waits):
+    """The file's events are those of one half of an exchange of two files, and then of the other;
+    those of the directory come before or behind them, by the order of renameat2(2)'s arguments."""
     lib.mkdir("r/sub.jpg")
     lib.settle()
     before = lib.decorate("r/a.jpg")
     folder = lib.folder("r/sub.jpg")["folder_id"]
+    names = ("r/a.jpg", "r/sub.jpg")
     with open(lib.path("r/a.jpg"), "ab") as file:
         file.write(b"-")
-    lib.exchange("r/sub.jpg", "r/a.jpg")
-    lib.daemon.wait_line(r"moved \S+/r/a.jpg -> \S+/r/sub.jpg")
-    lib.exchange("r/a.jpg", "r/sub.jpg")
+    lib.exchange(*names[::1 if first else -1])
+    if waits:
+        lib.daemon.wait_line(r"moved \S+/r/a.jpg -> \S+/r/sub.jpg")
+    lib.exchange(*names[::1 if second else -1])
     lib.expect(START)
     assert lib.identity("r/a.jpg") == before
     assert lib.folder("r/sub.jpg")["folder_id"] == folder
