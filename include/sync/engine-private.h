@@ -23,6 +23,7 @@
 #define ENGINE_BATCH_MAX   256   /* operations handed to the store together; moves: all */
 #define ENGINE_JOINS_MAX   4     /* slices of scans compared with rows at a time */
 #define ENGINE_SCANS_MAX   1024  /* more new directories than this fold into their parents */
+#define ENGINE_KEPT_MAX    5000  /* more that are too early are not kept */
 #define ENGINE_DIRTY_MAX   4096  /* more dirty directories than this fold into their roots */
 #define ENGINE_HOLD_MAX    (3 * CLOCK_US_PER_SEC)
 
@@ -140,6 +141,7 @@ typedef struct DirtyNode {
     ListNode link; /* Engine.dirty */
     Node *node;    /* referenced */
     bool shallow;
+    bool late; /* it has been listed; what it is compared with is not there yet */
 } DirtyNode;
 
 /* A directory that may be on another file system than its rows. */
@@ -281,11 +283,11 @@ struct Engine {
     size_t n_scans;
     uint64_t listed_before; /* directories_listed when the present scans began */
     unsigned n_root_scans;
-    uint64_t pass_begun; /* µs, when n_root_scans was last 0 */
-    int64_t pass_ended;  /* seconds since 1970, of the last pass over all roots; 0 = never */
-    uint64_t pass_took;  /* µs */
-    List dirty;          /* DirtyNode.link */
-    size_t n_dirty;
+    uint64_t pass_begun;    /* µs, when n_root_scans was last 0 */
+    int64_t pass_ended;     /* seconds since 1970, of the last pass over all roots; 0 = never */
+    uint64_t pass_took;     /* µs */
+    List dirty;             /* DirtyNode.link */
+    size_t n_dirty, n_late; /* DirtyNode.late */
     unsigned n_joins;
     List doubts;    /* Doubt.link: directories found at a second place, being looked at */
     List displaced; /* Displaced.link: watched directories that are not where they were */
@@ -314,7 +316,9 @@ struct Engine {
     bool guarding;         /* removals are being counted */
     unsigned n_guard_told; /* roots */
     Pending pending;
-    List kept;              /* Change.link: of directories whose rows are to be known first */
+    List kept; /* Change.link: too early, see sync/kept.c */
+    size_t n_kept;
+    uint64_t kept_until; /* clock_now(): directories' moves are not kept any longer; 0: none is */
     uint64_t n_file_events; /* so far */
     Renames renames;
     Timer due_timer;
@@ -487,6 +491,7 @@ void scan_resume(Scan *scan);
 
 /* dirty.c: directories that are put off */
 void dirty_add(Engine *engine, Node *node, bool shallow);
+void dirty_add_late(Engine *engine, Node *node);
 void dirty_continue(Engine *engine);
 void dirty_clear(Engine *engine);
 
@@ -538,14 +543,19 @@ bool origins_ask_for(const Engine *engine, const Node *node);
 void origins_clear(Engine *engine);
 
 /* funnel.c */
-/* The path that a change is about, and the one that the file was renamed from, if it was; NULL:
- * none, or memory ran out. The caller frees. */
 char *change_path_new(const Change *change);
-void funnel_give_back(Engine *engine);
 void funnel_run(Engine *engine);
 
 /* held.c */
 void held_release(Engine *engine);
+
+/* kept.c: what is too early */
+bool node_is_ahead(Engine *engine, Node *node);
+bool node_is_early(Engine *engine, Node *node);
+bool kept_waits(Engine *engine, const Change *change);
+void kept_add(Engine *engine, Change *change);
+void kept_run(Engine *engine);
+bool kept_moves(Engine *engine);
 
 /* guard.c: removals that only a scan found, and that are too many */
 void guard_look(Engine *engine);
@@ -566,7 +576,7 @@ void ahead_batch(Engine *engine, const StoreOp *ops, size_t n_ops); /* is handed
 /* Does no row know this file? False: it must be looked up. */
 bool ahead_is_new(Engine *engine, const struct Sighting *item);
 
-/* funnel.c: what it asks for, and what it learns */
+/* What a round of the funnel asks for, and what it learns. */
 typedef struct Sighting {
     Change *change;
     ProbeResult directory;
@@ -616,6 +626,7 @@ typedef enum FollowState {
     FOLLOW_STATE_BUSY,     /* soon: another write is on its way */
     FOLLOW_STATE_UNSEEN,   /* when everything else has been seen */
     FOLLOW_STATE_DOUBTFUL, /* when the name has been looked at */
+    FOLLOW_STATE_EARLY,    /* when it is known which rows the directory has */
 } FollowState;
 
 FollowState follow_state(Engine *engine, const Change *change);

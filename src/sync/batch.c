@@ -327,7 +327,7 @@ void batch_run(Engine *engine)
     if (engine->writing || (list_is_empty(&engine->writes) && !moves_are_due(&engine->moves) &&
                             list_is_empty(&engine->renames.asked)))
         return;
-    if (is_lazy(engine) || batch_paths_wait(engine))
+    if (is_lazy(engine) || batch_paths_wait(engine) || kept_moves(engine))
         return;
     list_init(&taken);
     take_writes(engine, &taken);
@@ -352,6 +352,8 @@ void batch_run(Engine *engine)
 
 uint64_t batch_due(const Engine *engine)
 {
+    if (moves_are_due(&engine->moves) && engine->kept_until > clock_now())
+        return engine->kept_until;
     return !engine->writing && is_lazy(engine) ? engine->lazy_due : UINT64_MAX;
 }
 

@@ -92,6 +92,7 @@ static bool wait_for_renames(Round *round, Sighting *item)
         pending_wait(&engine->pending, item->change,
                      judge_sighting(round, item) ? now : now + AGAIN_SOON);
         break;
+    case FOLLOW_STATE_EARLY:
     case FOLLOW_STATE_READY:
     case FOLLOW_STATE_BUSY:
         pending_return(&engine->pending, item->change, now);

@@ -64,23 +64,26 @@ void engine_problem_clear_one(Engine *engine, const char *path)
 /* ---- the rounds ---- */
 
 /* engine_walks_idle() - is nothing being looked at? What hangs is not waited for. Directories that
- * rows are to follow are not counted */
+ * rows are to follow are not counted, nor those that are only to be compared yet */
 bool engine_walks_idle(const Engine *engine)
 {
     if (engine->n_joins > 0 || scans_under_way(engine) > 0 || doubts_under_way(engine) > 0)
         return false;
     if (engine->n_hung == 0)
-        return list_is_empty(&engine->dirty);
-    LIST_FOREACH (link, &engine->dirty)
-        if (!node_is_hung(engine, CONTAINER_OF(link, DirtyNode, link)->node))
+        return engine->n_dirty == engine->n_late;
+    LIST_FOREACH (link, &engine->dirty) {
+        const DirtyNode *dirty = CONTAINER_OF(link, DirtyNode, link);
+
+        if (!dirty->late && !node_is_hung(engine, dirty->node))
             return false;
+    }
     return true;
 }
 
 /* engine_scans_idle() - has everything been looked at that was to be? */
 bool engine_scans_idle(const Engine *engine)
 {
-    return origins_under_way(engine) == 0 && engine_walks_idle(engine) &&
+    return origins_under_way(engine) == 0 && engine_walks_idle(engine) && engine->n_late == 0 &&
            !displaced_under_way(engine);
 }
 
@@ -104,7 +107,9 @@ static void arm_due(Engine *engine)
 
         due = held < due ? held : due;
     }
-    if (due == UINT64_MAX || (batch_moves_pending(engine) && due <= clock_now()))
+    if (batch_moves_pending(engine) && due <= clock_now())
+        due = batch; /* what is due waits for the rows of directories */
+    if (due == UINT64_MAX)
         timer_disarm(&engine->due_timer);
     else
         (void)timer_arm_at(&engine->due_timer, due);
@@ -149,6 +154,7 @@ static void engine_round(LoopHook *hook)
     origins_run(engine);
     held_release(engine);
     batch_run(engine);
+    kept_run(engine);
     funnel_run(engine);
     ahead_run(engine);
     reading_run(engine);

@@ -7,7 +7,8 @@
  * for each volume: a volume that does not answer holds up nobody else.
  *
  * No round is started while a renamed directory's rows are not yet at their new path: the rows of
- * everything below would not be found.
+ * everything below would not be found. What comes to a directory of which it is not known which
+ * rows it has is kept for later (sync/kept.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +17,6 @@
 #include "sync/engine-private.h"
 #include "util/clock.h"
 #include "util/error.h"
-#include "util/log.h"
 
 #define SOON (20 * CLOCK_US_PER_MS)
 
@@ -349,27 +349,6 @@ static bool is_left_alone(const Change *change)
     return change->dir->detached || node_is_held(change->dir) || node_is_moving(change->dir);
 }
 
-/* A scan would not find out what an event has told: that the file was written to, or is another
- * one, though its size and mtime are the same. */
-static bool is_to_be_kept(const Change *change)
-{
-    return (change->live || change->reread) && !change->dir->detached &&
-           !node_is_held(change->dir) && node_is_moving(change->dir);
-}
-
-/*
- * A scan of everything has not come to its directory yet: whose rows it has is not known, and what
- * is written of it would make it one of its own. It is compared soon. (A flood is not kept back:
- * that would take the room which the scan needs.)
- */
-static bool is_ahead_of_scan(const Engine *engine, const Change *change, const Volume *volume)
-{
-    const Node *dir = change->dir;
-
-    return engine->n_root_scans > 0 && !dir->trusted && !dir->foreign && !dir->unreadable &&
-           volume && !volume->hung && engine->pending.count < ENGINE_PENDING_MAX / 4;
-}
-
 /* To its volume, unless rows have to follow renamed files first. */
 static void hand_out(Engine *engine, Change *change, Volume *volume, uint64_t now)
 {
@@ -384,6 +363,9 @@ static void hand_out(Engine *engine, Change *change, Volume *volume, uint64_t no
         return;
     case FOLLOW_STATE_BUSY:
         pending_wait(&engine->pending, change, now + SOON);
+        return;
+    case FOLLOW_STATE_EARLY:
+        kept_add(engine, change);
         return;
     }
 }
@@ -400,29 +382,14 @@ static void take_due(Engine *engine)
         if (!change)
             return;
         volume = is_left_alone(change) ? NULL : volume_of(engine, change->dir);
-        if (is_to_be_kept(change) || is_ahead_of_scan(engine, change, volume)) {
-            pending_park(&engine->pending, change, &engine->kept);
+        if (kept_waits(engine, change)) {
+            kept_add(engine, change);
         } else if (volume) {
             hand_out(engine, change, volume, now);
         } else {
             change->again = false;
             pending_finish(&engine->pending, change, now);
         }
-    }
-}
-
-/* funnel_give_back() - directories have been compared, or their rows have followed them: what
- * waited for that is due */
-void funnel_give_back(Engine *engine)
-{
-    uint64_t now = clock_now();
-
-    LIST_FOREACH_SAFE (link, tmp, &engine->kept) {
-        Change *change = CONTAINER_OF(link, Change, link);
-
-        if (!is_to_be_kept(change) &&
-            !is_ahead_of_scan(engine, change, volume_of(engine, change->dir)))
-            pending_wait(&engine->pending, change, now);
     }
 }
 

@@ -168,6 +168,14 @@ static bool has_read_its_rows(const Join *join, const JoinDirectory *directory)
            moves_are_at(&engine->moves, directory->node, directory->path);
 }
 
+/* Its row would make one of a directory above it, whose rows are still to be found. */
+static bool is_ahead(Engine *engine, const Node *node)
+{
+    return engine->pending.count < ENGINE_PENDING_MAX / 2 &&
+           engine->n_dirty < ENGINE_DIRTY_MAX / 2 && node->parent &&
+           node_is_ahead(engine, node->parent);
+}
+
 static void join_apply(const Join *join, JoinDirectory *directory)
 {
     Engine *engine = join->task.engine;
@@ -175,8 +183,8 @@ static void join_apply(const Join *join, JoinDirectory *directory)
 
     if (directory->node->detached)
         return;
-    if (!has_read_its_rows(join, directory)) {
-        dirty_add(engine, directory->node, true);
+    if (!has_read_its_rows(join, directory) || is_ahead(engine, directory->node)) {
+        dirty_add_late(engine, directory->node);
         return;
     }
     if (result->verdict != RECONCILE_VERDICT_TRUSTED && directory->node->made_here &&
@@ -222,7 +230,6 @@ static void joined(StoreTask *task)
             trusted = directory->result.verdict != RECONCILE_VERDICT_FOREIGN;
     }
     join_free(join);
-    funnel_give_back(engine);
     scan_joined(scan, ok, trusted);
     engine_changed(engine);
 }

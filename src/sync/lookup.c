@@ -53,45 +53,33 @@ static int add_candidate(Sighting *item, StoreRow *row)
     return 0;
 }
 
-/* Is a candidate's path more like the new one than another's? The name first, then the directory
+/* The more a path is like the new one, the earlier it comes: its name first, then the directory
  * above it, and so on. */
-static bool is_nearer(const Sighting *item, const StoreRow *row, const StoreRow *other)
+static int compare_nearness(const void *a, const void *b, void *path)
 {
-    size_t tail = path_common_tail(row->path, item->path);
-    size_t other_tail = path_common_tail(other->path, item->path);
+    const char *x = ((const StoreRow *)a)->path, *y = ((const StoreRow *)b)->path;
+    size_t x_tail = path_common_tail(x, path), y_tail = path_common_tail(y, path);
+    size_t x_head, y_head;
 
-    if (tail != other_tail)
-        return tail > other_tail;
-    return path_common_head(row->path, item->path) > path_common_head(other->path, item->path);
+    if (x_tail != y_tail)
+        return x_tail > y_tail ? -1 : 1;
+    x_head = path_common_head(x, path);
+    y_head = path_common_head(y, path);
+    return (x_head < y_head) - (x_head > y_head);
 }
 
-/* Rows of several links to one file: the nearest path comes first. There are a few at the most. */
-static void sort_candidates(Sighting *item)
-{
-    for (size_t i = 1; i < item->n_candidates; i++) {
-        for (size_t k = i; k > 0; k--) {
-            StoreRow *row = &item->candidates[k];
-            StoreRow *before = &item->candidates[k - 1];
-            StoreRow swap = *row;
-
-            if (!is_nearer(item, row, before))
-                break;
-            *row = *before;
-            *before = swap;
-        }
-    }
-}
-
+/* Rows of links to one file: the nearest come first. */
 static int look_up_inode(Sighting *item, const FileStamp *stamp, Store *store)
 {
     StoreRows rows = {0};
     int r = store_read_inode(store, stamp->dev, stamp->ino, &rows);
 
+    if (r == 0 && rows.count > 1)
+        qsort_r(rows.items, rows.count, sizeof(*rows.items), compare_nearness, item->path);
     for (size_t i = 0; r == 0 && i < rows.count && item->n_candidates < MAX_CANDIDATES; i++)
         if (!item->row.id || strcmp(rows.items[i].id, item->row.id) != 0)
             r = add_candidate(item, &rows.items[i]);
     store_rows_done(&rows);
-    sort_candidates(item);
     if (r == 0 && item->n_candidates > 0) {
         free(item->candidate_entries);
         item->candidate_entries = calloc(item->n_candidates, sizeof(Entry));
@@ -114,7 +102,7 @@ static int look_up_others(Sighting *item, Store *store)
 {
     const StoreRow *row = &item->row;
     const Entry *entry = &item->entry;
-    int r = 0;
+    int r;
 
     if (media_kind_of(item->change_name) == MEDIA_KIND_NONE)
         return 0;
@@ -123,9 +111,10 @@ static int look_up_others(Sighting *item, Store *store)
     if (row->id && row_is_at(row, entry) && !item->written &&
         file_stamp_same_content(&row->stamp, &entry->stamp))
         return 0;
-    if (row->has_stamp && !row_is_at(row, entry))
+    r = look_up_inode(item, &entry->stamp, store);
+    if (r == 0 && row->has_stamp && !row_is_at(row, entry))
         r = look_up_inode(item, &row->stamp, store); /* of the one that was here before */
-    return r == 0 ? look_up_inode(item, &entry->stamp, store) : r;
+    return r;
 }
 
 static int look_up(Sighting *item, Store *store)

@@ -98,14 +98,6 @@ char *moves_rows_path(const Moves *moves, const Node *node)
     return above ? path_join(above, node_name(node)) : NULL;
 }
 
-/* moves_are_at() - are the rows of a node at this path now? False when memory runs out, too */
-bool moves_are_at(const Moves *moves, const Node *node, const char *path)
-{
-    CLEANUP_FREE char *rows_path = moves_rows_path(moves, node);
-
-    return rows_path && strcmp(rows_path, path) == 0;
-}
-
 static bool is_same(const char *path, const char *other, size_t length)
 {
     return strncmp(path, other, length) == 0 && path[length] == '\0';
@@ -230,6 +222,15 @@ static bool has_no_rows(const Moves *moves, const Node *node, const char *rows_p
             return claim == CLAIM_OTHER || is_overtaken(moves, rows_path);
     }
     return is_overtaken(moves, rows_path);
+}
+
+/* moves_are_at() - are the rows of a node, and no other's, at this path now? False when memory runs
+ * out, too */
+bool moves_are_at(const Moves *moves, const Node *node, const char *path)
+{
+    CLEANUP_FREE char *rows_path = moves_rows_path(moves, node);
+
+    return rows_path && strcmp(rows_path, path) == 0 && !has_no_rows(moves, node, rows_path);
 }
 
 /*

@@ -60,7 +60,6 @@ static void origin_free(Origin *origin)
     list_remove(&origin->link);
     origin->engine->n_origins--;
     origin->node->moving = false;
-    funnel_give_back(origin->engine);
     probe_job_done(&origin->probe);
     store_origin_done(&origin->known);
     (void)volume_release(origin->volume);

@@ -117,10 +117,7 @@ static bool pass_is_whole(const Engine *engine)
 /* pass_scan_ended() - after the last of them: has everything been compared with its rows? */
 void pass_scan_ended(Engine *engine)
 {
-    if (--engine->n_root_scans > 0)
-        return;
-    funnel_give_back(engine);
-    if (!pass_is_whole(engine))
+    if (--engine->n_root_scans > 0 || !pass_is_whole(engine))
         return;
     engine->pass_ended = (int64_t)time(NULL);
     engine->pass_took = clock_now() - engine->pass_begun;

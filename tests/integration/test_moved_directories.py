@@ -1,6 +1,7 @@
 """Directories that were moved while the daemon was down: each is one move. Its own row, those of all
 directories and photos below it, and all that hangs on them, come along; nothing is decoded."""
 
+import itertools
 import json
 import os
 import shutil
@@ -427,12 +428,15 @@ def test_event_while_the_older_place_hangs(library, faulty, how):
         assert json.loads(after["metadata"])["date_created"] == "2009-02-13T23:31:30"
 
 
-def test_photos_come_before_it_is_compared(library):
+@pytest.mark.parametrize("what", ["photos", "directories", "renamed photos", "renamed directories"])
+def test_something_comes_before_it_is_compared(library, what):
     """All is watched before it is compared with the rows. What comes to a directory in between must
     not make it one of its own."""
     lib = library(roots=("r",), settings={"watch.settle": "1ms"})
     data = media.jpeg(16, 12)
-    names = {f"r/d{i:04}/1.jpg" for i in range(scaled(3000, 500))}
+    count = scaled(3000, 500)
+    renamed = [f"r/a{i:04}.jpg" for i in range(600)] if what == "renamed photos" else []
+    names = {f"r/d{i:04}/1.jpg" for i in range(count)} | set(renamed)
     for name in names:
         lib.put(name, data)
     names |= {lib.photo("r/old/1.jpg") and "r/new/1.jpg"}
@@ -443,13 +447,26 @@ def test_photos_come_before_it_is_compared(library):
     lib.stop()
     lib.rename("r/old", "r/new")
 
+    def come(i):
+        if what == "photos":
+            names.add(lib.put(f"r/new/x{i}.jpg", data) and f"r/new/x{i}.jpg")
+        elif what == "directories":
+            names.add(lib.put(f"r/new/x{i}/1.jpg", data) and f"r/new/x{i}/1.jpg")
+        elif what == "renamed photos" and i < len(renamed):
+            lib.rename(renamed[i], f"r/new/x{i}.jpg")
+            names.symmetric_difference_update({renamed[i], f"r/new/x{i}.jpg"})
+        elif what == "renamed directories" and i < count:
+            lib.rename(f"r/d{i:04}", f"r/new/x{i}")
+            names.symmetric_difference_update({f"r/d{i:04}/1.jpg", f"r/new/x{i}/1.jpg"})
+
     lib.start(settle=False)
     end = time.monotonic() + 60
-    while not (lib.daemon.get("/watcher/status")[1]["detail"] or {}).get("last_reconcile"):
+    for i in itertools.count():
+        if (lib.daemon.get("/watcher/status")[1]["detail"] or {}).get("last_reconcile"):
+            break
         assert time.monotonic() < end, "it is not compared"
-        name = f"r/new/{len(names)}.jpg"
-        lib.put(name, data)
-        names.add(name)
+        if i < 1000:  # a flood is not kept back
+            come(i)
     lib.expect(names)
     after = lib.folder("r/new")
     assert (after["folder_id"], after["AI_Tagging"]) == (before["folder_id"], 1)

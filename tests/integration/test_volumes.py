@@ -496,3 +496,27 @@ def test_file_with_the_numbers_of_one_on_a_volume_that_hangs(library, faulty):
     sick.tell("clear")
     lib.expect({"near/b.jpg", "two/p.jpg", "far/p.jpg"})
     assert lib.identity("far/p.jpg") == before
+
+
+def test_root_goes_while_another_hangs(library, faulty):
+    """What was to be looked at in it, when a scan had come there, holds up nobody."""
+    lib = library(roots=("near", "far", "other"), settings={"watch.hung_after": "300ms",
+                                                            "watch.settle": "1ms"})
+    sick = faulty(lib, "backing", "far")
+    for i in range(scaled(2000, 300)):
+        lib.mkdir(f"near/d{i:04}")
+    lib.photo("far/a.jpg")
+    lib.start()
+    lib.stop()
+    sick.tell("hang readdir")
+    lib.start(settle=False)
+    for i in range(200):
+        lib.photo(f"near/d{i:04}/a.jpg")
+    lib.rename("near", "elsewhere")
+    lib.photo("other/b.jpg")
+    lib.settle()
+    assert lib.row("other/b.jpg")
+    sick.tell("clear")
+    lib.rename("elsewhere", "near")
+    wait_for("all are seen again", lambda: len(lib.rows("images")) == 200 + 2)
+    lib.expect({f"near/d{i:04}/a.jpg" for i in range(200)} | {"far/a.jpg", "other/b.jpg"})
