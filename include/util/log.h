@@ -63,6 +63,7 @@ bool log_level_parse(const char *name, LogLevel *ret_level); /* error, warning, 
 const char *log_level_name(LogLevel level);
 void log_set_sink(LogSink sink); /* NULL: standard error */
 void log_sink_stderr(const LogRecord *record);
+void log_draw_stderr(const char *bytes, size_t size);
 bool log_on_terminal(void); /* standard error is a terminal that can erase a line */
 void log_set_rate(unsigned lines_per_second); /* 0: no limit; the default is 200 */
 

@@ -9,10 +9,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "service/notify.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/text.h"
 
 #define BAR_WIDTH   30
 #define BAR_LEAST   20                     /* photos: fewer are not worth a bar */
@@ -20,6 +22,8 @@
 #define DURATION    24                     /* bytes for "12 min" */
 #define SPEED       (2 * DURATION + 16)    /* bytes for ", 120/s, 12 min left" */
 #define SECONDS(us) ((double)(us) / (double)CLOCK_US_PER_SEC)
+
+static const char erase[] = "\r\033[K";
 
 void progress_init(ProgressView *view)
 {
@@ -29,7 +33,7 @@ void progress_init(ProgressView *view)
 void progress_clear(ProgressView *view)
 {
     if (view->drawn)
-        (void)fputs("\r\033[K", stderr);
+        log_draw_stderr(erase, strlen(erase));
     view->drawn = false;
 }
 
@@ -65,18 +69,21 @@ static void print_speed(const ProgressView *view, const EngineProgress *progress
 
 /* ---- the bar ---- */
 
-/* One write, since standard error has no buffer: a message of another thread comes before or after
- * it, and erases it when it comes after. */
+/* One write: a message of another thread comes before or after it, and erases it when it comes
+ * after. */
 static void draw(ProgressView *view, const EngineProgress *progress, uint64_t now)
 {
     int full = (int)(progress->photos_done * BAR_WIDTH / progress->photos_total);
+    CLEANUP(text_done) Text bar = {0};
     char speed[SPEED];
 
     print_speed(view, progress, now, speed);
-    (void)fprintf(stderr, "\r\033[K[%.*s%.*s] %" PRIu64 " of %" PRIu64 " photos%s", full,
-                  "##############################", BAR_WIDTH - full,
-                  "..............................", progress->photos_done, progress->photos_total,
-                  speed);
+    text_printf(&bar, "%s[%.*s%.*s] %" PRIu64 " of %" PRIu64 " photos%s", erase, full,
+                "##############################", BAR_WIDTH - full,
+                "..............................", progress->photos_done, progress->photos_total,
+                speed);
+    if (!bar.failed)
+        log_draw_stderr(bar.data, bar.length);
     view->drawn = true;
     view->shown = now;
 }

@@ -1,6 +1,6 @@
 /*
  * Logging. A message passes the level, then the limit of lines a second, then goes to the one sink
- * that is set: the journal (service/journal), a terminal's progress display, or standard error.
+ * that is set: the journal (service/journal_writer), or standard error.
  *
  * Lines over the limit are counted and reported by one line as soon as there is room again, so a
  * folder with a million bad files cannot fill a disk with its log. Notices and worse have a limit

@@ -5,22 +5,25 @@
  * is written where there is room for it, and is lost and counted where there is none.
  */
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/path.h"
 
-#define PATIENCE_MS 10 /* with a reader that is a little behind, before the first line is lost */
+#define PATIENCE_MS 10
 
 static const char *log_color(LogLevel level)
 {
@@ -75,64 +78,115 @@ static int log_format_terminal(const LogRecord *record, const char *text, char *
                     log_level_name(record->level), text, *color ? "\033[0m" : "");
 }
 
-/* Is there room for PIPE_BUF bytes (poll(2), pipe(7))? */
-static bool has_room(int timeout_ms)
+/*
+ * A description of its own of a pipe or terminal, that does not wait: O_NONBLOCK on the inherited
+ * one would be that of others, too. *fd: opened anew where standard error has become another one.
+ * Without the right to open it there is nothing but the one that waits.
+ */
+static int own_stream(void)
 {
-    struct pollfd stream = {.fd = STDERR_FILENO, .events = POLLOUT};
-
-    return poll(&stream, 1, timeout_ms) != 0;
-}
-
-/* The end of a longer line would wait for who reads the pipe. */
-static size_t cut(char *line, size_t size)
-{
-    static const char end[] = "...\n";
-    size_t at = PIPE_BUF - strlen(end);
+    static int fd = -1;
+    static dev_t dev;
+    static ino_t ino;
     struct stat st;
 
-    if (size <= PIPE_BUF || fstat(STDERR_FILENO, &st) < 0 || !S_ISFIFO(st.st_mode))
-        return size;
-    while (((unsigned char)line[at] & 0xC0) == 0x80) /* inside of a character */
-        at--;
-    memcpy(line + at, end, sizeof(end));
-    return at + strlen(end);
+    if (fstat(STDERR_FILENO, &st) < 0 || !(S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO)))
+        return STDERR_FILENO;
+    if (dev == st.st_dev && ino == st.st_ino)
+        return fd >= 0 ? fd : STDERR_FILENO;
+    if (fd >= 0)
+        (void)close(fd);
+    fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    dev = st.st_dev;
+    ino = st.st_ino;
+    return fd >= 0 ? fd : STDERR_FILENO;
 }
 
-static bool write_line(char *line, size_t size, bool patient)
+/* How much of it was taken; all of it where there is nobody to take it (any more). */
+static size_t put(const char *bytes, size_t size)
 {
-    /* An error (nobody is there to read) leaves nowhere to say so. */
-    return has_room(patient ? PATIENCE_MS : 0) && write(STDERR_FILENO, line, cut(line, size)) != 0;
+    int fd = own_stream();
+    ssize_t n = send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (n < 0 && errno == ENOTSOCK)
+        n = write(fd, bytes, size);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : size;
+    return (size_t)n;
 }
 
-static bool tell_lost(uint64_t n)
+/* All under the mutex. */
+static struct {
+    pthread_mutex_t mutex;
+    uint64_t n_lost;  /* lines, since the last one that could be written */
+    uint64_t patient; /* clock_now() when a reader was waited for last */
+    bool is_cut;      /* the last line has no end */
+} out = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* False: there is no room for it. */
+static bool tell_lost(void)
 {
     char line[80];
     int size =
-        snprintf(line, sizeof(line), "%s: %" PRIu64 " log lines dropped, they are not read\n",
-                 log_level_name(LOG_LEVEL_WARNING), n);
+        snprintf(line, sizeof(line), "%s%s: %" PRIu64 " log lines dropped, they are not read\n",
+                 out.is_cut ? "\n" : "", log_level_name(LOG_LEVEL_WARNING), out.n_lost);
 
-    return write_line(line, (size_t)size, false);
+    if (put(line, (size_t)size) != (size_t)size)
+        return false;
+    out.n_lost = 0;
+    out.is_cut = false;
+    return true;
 }
 
-/* One after the other: two that see the same room would not both have it. */
-static void write_or_lose(char *line, size_t size)
+/* A reader who is only a little behind is waited for, once a second at the most. */
+static size_t put_line(const char *line, size_t size)
 {
-    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    static uint64_t n_lost; /* since the last one that could be written */
+    struct pollfd stream = {.fd = STDERR_FILENO, .events = POLLOUT};
+    size_t n = put(line, size);
 
-    (void)pthread_mutex_lock(&mutex);
-    if (n_lost > 0 && tell_lost(n_lost))
-        n_lost = 0;
-    if (n_lost > 0 || !write_line(line, size, true))
-        n_lost++;
-    (void)pthread_mutex_unlock(&mutex);
+    if (n == size || clock_now() < out.patient + CLOCK_US_PER_SEC)
+        return n;
+    (void)poll(&stream, 1, PATIENCE_MS);
+    out.patient = clock_now();
+    return n + put(line + n, size - n);
+}
+
+static void write_line(const char *line, size_t size)
+{
+    (void)pthread_mutex_lock(&out.mutex);
+    if (out.n_lost > 0 && !tell_lost()) {
+        out.n_lost++;
+    } else {
+        size_t n = put_line(line, size);
+
+        out.n_lost += n < size;
+        out.is_cut = n > 0 && n < size;
+    }
+    (void)pthread_mutex_unlock(&out.mutex);
+}
+
+/*
+ * log_draw_stderr() - write to standard error what need not be seen: where there is no room for it,
+ * or there was none for lines before, it is left out
+ *
+ * Any thread.
+ */
+void log_draw_stderr(const char *bytes, size_t size)
+{
+    (void)pthread_mutex_lock(&out.mutex);
+    if (out.n_lost == 0) {
+        size_t n = put(bytes, size);
+
+        out.is_cut |= n > 0 && n < size;
+    }
+    (void)pthread_mutex_unlock(&out.mutex);
 }
 
 /*
  * log_sink_stderr() - write a message to standard error
  *
  * Elsewhere than on a terminal a line is "level: text"; who collects it adds the time. Each line is
- * one write(2) of PIPE_BUF bytes at the most, so lines of several threads do not mix. Control
+ * one write(2), so lines of several threads do not mix. Control
  * characters are escaped: a file name must not be able to drive the reader's terminal. Any thread.
  */
 void log_sink_stderr(const LogRecord *record)
@@ -150,5 +204,5 @@ void log_sink_stderr(const LogRecord *record)
     if (n < 0)
         line = NULL;
     else
-        write_or_lose(line, (size_t)n);
+        write_line(line, (size_t)n);
 }

@@ -136,10 +136,14 @@ class Daemon:
     @contextlib.contextmanager
     def unread(self):
         """Nobody reads what it says; there is room for a page of it."""
+        usual = fcntl.fcntl(self.process.stderr, fcntl.F_GETPIPE_SZ)
         fcntl.fcntl(self.process.stderr, fcntl.F_SETPIPE_SZ, 4096)
         self._may_read.clear()
-        yield
-        self._may_read.set()
+        try:
+            yield
+        finally:
+            self._may_read.set()
+            fcntl.fcntl(self.process.stderr, fcntl.F_SETPIPE_SZ, usual)
 
     def wait_line(self, pattern, timeout=20.0, start=0):
         """The first match of pattern in a line of standard error, from line number start on."""

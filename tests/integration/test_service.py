@@ -132,6 +132,8 @@ class Terminal:
 
     def __init__(self, command, environment):
         self.text = ""
+        self.may_read = threading.Event()
+        self.may_read.set()
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave,
                                         env=environment, start_new_session=True)
@@ -143,6 +145,7 @@ class Terminal:
         with contextlib.suppress(OSError):  # the last of them closed it
             while data := os.read(self.master, 65536):
                 self.text += data.decode()
+                self.may_read.wait()
 
     def wait(self, pattern, timeout=30):
         return wait_for(f"{pattern} in {self.text!r}", lambda: re.search(pattern, self.text),
@@ -230,6 +233,24 @@ def test_check_on_a_terminal(library, terminal):
     assert not [line for line in lines if "compared" in line]
 
 
+@pytest.mark.parametrize("kind", ["xterm", "dumb"])
+def test_terminal_stands_still(library, terminal, kind):
+    """Its window is frozen, say."""
+    lib = library(roots=("r",), settings={"log.level": "debug"})
+    lib.photo("r/a.jpg")
+    screen = terminal(lib, "run", TERM=kind)
+    screen.wait("in sync")
+    screen.may_read.clear()
+    names = set(lib.photos("r/" + "d" * 200, 300))
+    wait_for("all go on", lambda: len(lib.rows("images")) == 301, 20)
+    screen.process.send_signal(signal.SIGTERM)
+    assert screen.process.wait(5 * harness.PATIENCE) == 0
+    screen.may_read.set()
+    assert screen.end() == 0
+    lib.start()
+    lib.expect(names | {"r/a.jpg"})
+
+
 def test_nobody_reads_what_it_says(library):
     """A pager that stands still, say. Lines are lost then, and nothing else."""
     lib = library(roots=("r",))
@@ -245,7 +266,13 @@ def test_nobody_reads_what_it_says(library):
         assert lib.counter("loop_stall_max_us") < 1e6
     lib.unlink("r/a.jpg")
     lib.expect(names | {longer})
-    lib.daemon.wait_line("log lines dropped, they are not read", timeout=1)
-    lib.rename(longer, long)
-    lib.settle()
-    lib.daemon.wait_line(r"moved .*/l+\.\.\.$", timeout=1)  # its end would not be waited for
+    lib.daemon.wait_line("^warning: .* log lines dropped, they are not read", timeout=1)
+
+    def whole_line():
+        lib.rename(longer, long)
+        lib.settle()
+        lib.rename(long, longer)
+        lib.settle()
+        return any(re.match(r"info: moved .*/l+\.jpg$", line) for line in lib.daemon.lines)
+
+    wait_for("a line that is longer than a page", whole_line)
