@@ -28,6 +28,7 @@ typedef struct Entry {
     ListNode link;
     LogRecord record;
     size_t size;
+    uint64_t n_lost; /* messages that were lost before it */
     char strings[];
 } Entry;
 
@@ -86,18 +87,24 @@ static Entry *entry_new(const LogRecord *record)
 static void put(const LogRecord *record)
 {
     Entry *entry = entry_new(record);
+    bool stopping;
 
     (void)pthread_mutex_lock(&writer.mutex);
-    if (entry && writer.size + entry->size <= QUEUE_MAX) {
+    stopping = writer.stopping;
+    if (entry && !stopping && writer.size + entry->size <= QUEUE_MAX) {
+        entry->n_lost = writer.n_lost;
+        writer.n_lost = 0;
         writer.size += entry->size;
         list_append(&writer.entries, &entry->link);
         entry = NULL;
         (void)pthread_cond_signal(&writer.wake);
-    } else {
+    } else if (!stopping) {
         writer.n_lost++;
     }
     (void)pthread_mutex_unlock(&writer.mutex);
     free(entry);
+    if (stopping)
+        log_sink_stderr(record);
 }
 
 static void tell_lost(uint64_t n_lost)
@@ -111,28 +118,26 @@ static void tell_lost(uint64_t n_lost)
 }
 
 /* The next one, out of the queue; NULL: the thread is to end. With the mutex. */
-static Entry *next(uint64_t *ret_n_lost)
+static Entry *next(void)
 {
     ListNode *link;
 
     while (!(link = list_take(&writer.entries)) && !writer.stopping)
         (void)pthread_cond_wait(&writer.wake, &writer.mutex);
-    *ret_n_lost = writer.n_lost;
-    writer.n_lost = 0;
     return link ? CONTAINER_OF(link, Entry, link) : NULL;
 }
 
 static void *writer_main(void *argument UNUSED)
 {
-    uint64_t n_lost;
     Entry *entry;
 
+    (void)pthread_setname_np(pthread_self(), "journal");
     (void)pthread_mutex_lock(&writer.mutex);
-    while ((entry = next(&n_lost))) {
+    while ((entry = next())) {
         writer.size -= entry->size;
         (void)pthread_mutex_unlock(&writer.mutex);
-        if (n_lost > 0)
-            tell_lost(n_lost);
+        if (entry->n_lost > 0)
+            tell_lost(entry->n_lost);
         log_sink_journal(&entry->record);
         free(entry);
         (void)pthread_mutex_lock(&writer.mutex);

@@ -1,5 +1,6 @@
 """The service as systemd sees it: start, status, watchdog, reload, stop, journal; and the units."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -227,6 +228,15 @@ def test_journal_finds_a_change_by_its_folder(service):
     assert entries[-1]["_SYSTEMD_UNIT"] == UNIT
 
 
+@contextlib.contextmanager
+def stopped(service, unit):
+    service.run("systemctl", "kill", "-s", "STOP", unit)
+    try:
+        yield
+    finally:
+        service.run("systemctl", "kill", "-s", "CONT", unit)
+
+
 def test_journal_stands_still(service):
     """Nobody waits for it."""
     service.init()
@@ -234,25 +244,23 @@ def test_journal_stands_still(service):
                     "--set log.level=debug\n")
     service.start()
     service.settle()
-    service.run("systemctl", "kill", "-s", "STOP", "systemd-journald.service")
-    service.add_photos(700, PHOTOS + "/more")
-    service.settle()
-    assert service.get("/health")[1]["status"] == "healthy"
-    service.run("systemctl", "kill", "-s", "CONT", "systemd-journald.service")
+    with stopped(service, "systemd-journald.service"):
+        service.add_photos(700, PHOTOS + "/more")
+        service.settle()
+        assert service.get("/health")[1]["status"] == "healthy"
     os.rename(service.path(PHOTOS + "/Trip 1/IMG_0001.jpg"),
               service.path(PHOTOS + "/Trip 1/renamed.jpg"))
     wait_until("the next message", lambda: [
         entry for entry in service.journal()
         if entry.get("PICTOPY_PATH") == PHOTOS + "/Trip 1/renamed.jpg"])
     assert service.sql("SELECT count(*) FROM images") == [[5 + 700]]
-    service.run("systemctl", "kill", "-s", "STOP", "systemd-journald.service")
-    service.add_photos(700, PHOTOS + "/even more")
-    service.settle()
-    started = time.monotonic()
-    service.run("systemctl", "stop", UNIT)
-    assert time.monotonic() - started < 5 * harness.PATIENCE
-    assert service.show(UNIT, "Result") == "success"
-    service.run("systemctl", "kill", "-s", "CONT", "systemd-journald.service")
+    with stopped(service, "systemd-journald.service"):
+        service.add_photos(700, PHOTOS + "/even more")
+        service.settle()
+        started = time.monotonic()
+        service.run("systemctl", "stop", UNIT)
+        assert time.monotonic() - started < 5 * harness.PATIENCE
+        assert service.show(UNIT, "Result") == "success"
 
 
 def test_stop_while_a_volume_hangs(library, faulty):
