@@ -80,8 +80,8 @@ static int log_format_terminal(const LogRecord *record, const char *text, char *
 
 /*
  * A description of its own of a pipe or terminal, that does not wait: O_NONBLOCK on the inherited
- * one would be that of others, too. *fd: opened anew where standard error has become another one.
- * Without the right to open it there is nothing but the one that waits.
+ * one would be that of others, too. It is opened anew where standard error has become another one;
+ * without the right to that there is nothing but the one that waits.
  */
 static int own_stream(void)
 {
