@@ -35,6 +35,7 @@ struct Node {
     bool made_here : 1;  /* the engine's: its row was made while it was watched */
     bool trusted : 1;    /* the engine's: what is not in it is proven to be gone */
     bool moving : 1;     /* the engine's: its rows are to follow it from an older path */
+    bool hurried : 1;    /* the engine's: it has been looked at ahead of a scan */
     bool settled : 1;    /* the engine's: no row at an older path is that of it */
     bool outside : 1;    /* the name has no room in own[], which holds a pointer to it */
     uint8_t room;        /* the longest name that own[] has room for */

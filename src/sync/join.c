@@ -172,7 +172,7 @@ static bool has_read_its_rows(const Join *join, const JoinDirectory *directory)
 static bool is_ahead(Engine *engine, const Node *node)
 {
     return engine->pending.count < ENGINE_PENDING_MAX / 2 &&
-           engine->n_dirty < ENGINE_DIRTY_MAX / 2 && node->parent &&
+           engine->n_dirty < ENGINE_DIRTY_MAX / 2 && node->parent && !node_is_moving(node) &&
            node_is_ahead(engine, node->parent);
 }
 

@@ -48,8 +48,10 @@ bool node_is_ahead(Engine *engine, Node *node)
         return false;
     volume = volume_of(engine, node);
     first = volume && !volume->hung ? first_uncompared(engine, node) : NULL;
-    if (first && !first->dirty && engine->n_dirty < DIRTY_MAX)
+    if (first && !first->hurried && engine->n_dirty < DIRTY_MAX) {
+        first->hurried = true; /* once; then the scan comes to it in its turn */
         dirty_add(engine, first, true);
+    }
     return first != NULL;
 }
 
