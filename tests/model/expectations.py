@@ -34,7 +34,8 @@ Where the design allows more than one, and why:
   tells the two apart.
 - Moved on from a directory that is not watched yet, and that was removed and made again, by a name
   that a photo had there.
-- Moved out of a directory that is not watched yet, to the name of a photo that has just left it.
+- Moved out of a directory that is not watched yet, to the name of a photo that has just left it;
+  or over a photo, and another file over it.
 - Moved into a directory that is not watched yet, and a hard link to it made in another one.
 - A symlink that leads nowhere, in the place of a photo, moved into a directory that is not watched
   yet: the row may go.

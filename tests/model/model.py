@@ -165,8 +165,8 @@ class Model(Expectations):
         for old, entry in subtree:
             self._relocate(entry, old, to + old[len(path):], paired)
         if victim and victim.expect:
-            if not paired and mover.inode():  # of an unknown file the row of the name stays
-                mover.inode().over |= victim.ids()
+            if mover.inode() and (not paired or mover.inode().unpaired):
+                mover.inode().over |= victim.ids()  # of an unknown file the row of the name stays
             self._replace(mover, victim, to, came)
         elif victim and victim.inode() and mover.inode():
             # Out of the library, by a directory that may be watched still.
@@ -179,6 +179,8 @@ class Model(Expectations):
         old = set(victim.expect)
         if not victim.is_directory():
             old = set(self.allowed(path, victim))  # what came back to it stays
+            if victim.inode() and victim.inode().unpaired:
+                old |= victim.inode().over  # which file it was, no inode tells any more
         self._lose(victim, path)
         if mover.expect is None:
             return
