@@ -318,7 +318,9 @@ struct Engine {
     Pending pending;
     List kept; /* Change.link: too early, see sync/kept.c */
     size_t n_kept;
-    uint64_t kept_until; /* clock_now(): directories' moves are not kept any longer; 0: none is */
+    uint64_t kept_state;
+    uint64_t kept_until;    /* clock_now(): moves of directories are kept until then; 0: none is */
+    uint64_t kept_rest;     /* and none before this */
     uint64_t n_file_events; /* so far */
     Renames renames;
     Timer due_timer;
@@ -552,6 +554,7 @@ void held_release(Engine *engine);
 /* kept.c: what is too early */
 bool node_is_ahead(Engine *engine, Node *node);
 bool node_is_early(Engine *engine, Node *node);
+bool kept_has_room(const Engine *engine);
 bool kept_waits(Engine *engine, const Change *change);
 void kept_add(Engine *engine, Change *change);
 void kept_run(Engine *engine);

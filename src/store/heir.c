@@ -124,7 +124,8 @@ static bool is_avoided(const Store *store, const char *path)
 }
 
 /* Is the file of this row where it was read, and as it was then? Where looking might hang the row
- * is believed: if its file is gone too, it goes in its turn. */
+ * is believed: if its file is gone too, it goes in its turn. A symbolic link is no copy, and may
+ * lead anywhere. */
 static bool is_there(const Writer *w, const WriteRow *row)
 {
     StateFile file;
@@ -134,8 +135,8 @@ static bool is_there(const Writer *w, const WriteRow *row)
         return false;
     if (is_avoided(w->store, row->path))
         return true;
-    return stat(row->path, &st) == 0 && (uint64_t)st.st_ino == file.stamp.ino &&
-           st.st_size == (off_t)file.stamp.size &&
+    return lstat(row->path, &st) == 0 && S_ISREG(st.st_mode) &&
+           (uint64_t)st.st_ino == file.stamp.ino && st.st_size == (off_t)file.stamp.size &&
            (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == file.stamp.mtime_ns;
 }
 

@@ -282,6 +282,15 @@ static bool touches_problems(const Batch *batch)
     return false;
 }
 
+static bool removes(const Batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->ops[i].kind != STORE_OP_MEDIA_ADD &&
+            batch->ops[i].kind != STORE_OP_MEDIA_UPDATE && batch->ops[i].kind != STORE_OP_STAMP)
+            return true;
+    return false;
+}
+
 static int batch_work(StoreTask *task, Store *store)
 {
     Batch *batch = CONTAINER_OF(task, Batch, task);
@@ -343,7 +352,7 @@ void batch_run(Engine *engine)
     engine->writing = true;
     ahead_batch(engine, batch->ops, batch->count);
     histogram_add(&engine->counters.batches, batch->count);
-    batch->unsure = places_unsure(engine);
+    batch->unsure = removes(batch) ? places_unsure(engine) : NULL;
     batch->task.problems_differ = touches_problems(batch);
     batch->task.work = batch_work;
     batch->task.finish = batch_finished;

@@ -195,8 +195,6 @@ static bool follow_inode(Round *round, Sighting *item, const StoreRow *row)
  */
 static bool decide_moved(Round *round, Sighting *item)
 {
-    if (item->is_early && step_back(round, item))
-        return true;
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < item->n_candidates; i++) {
             const StoreRow *row = &item->candidates[i];
@@ -208,7 +206,7 @@ static bool decide_moved(Round *round, Sighting *item)
                 return true;
         }
     }
-    return false;
+    return item->is_early && step_back(round, item);
 }
 
 /* ---- files that are there ---- */

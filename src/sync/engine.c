@@ -80,10 +80,24 @@ bool engine_walks_idle(const Engine *engine)
     return true;
 }
 
+/* Those that hang are not waited for. */
+static bool has_late(const Engine *engine)
+{
+    if (engine->n_late == 0 || engine->n_hung == 0)
+        return engine->n_late > 0;
+    LIST_FOREACH (link, &engine->dirty) {
+        const DirtyNode *dirty = CONTAINER_OF(link, DirtyNode, link);
+
+        if (dirty->late && !node_is_hung(engine, dirty->node))
+            return true;
+    }
+    return false;
+}
+
 /* engine_scans_idle() - has everything been looked at that was to be? */
 bool engine_scans_idle(const Engine *engine)
 {
-    return origins_under_way(engine) == 0 && engine_walks_idle(engine) && engine->n_late == 0 &&
+    return origins_under_way(engine) == 0 && engine_walks_idle(engine) && !has_late(engine) &&
            !displaced_under_way(engine);
 }
 

@@ -57,9 +57,8 @@ static FollowState check_link(Engine *engine, Rename *rename, bool confirm)
     }
     if (is_being_written(engine, rename))
         return FOLLOW_STATE_BUSY;
-    return engine->n_kept < ENGINE_KEPT_MAX && node_is_early(engine, rename->dir)
-               ? FOLLOW_STATE_EARLY
-               : FOLLOW_STATE_READY;
+    return kept_has_room(engine) && node_is_early(engine, rename->dir) ? FOLLOW_STATE_EARLY
+                                                                       : FOLLOW_STATE_READY;
 }
 
 /* Walks along the rows that stand in the way. READY: the whole chain is. */

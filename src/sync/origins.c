@@ -315,6 +315,7 @@ bool origins_take(Engine *engine, JoinDirectory *directory)
                !is_settled(node) && take_replaced(engine, directory);
     /* Rows may have come to its place since they were asked for. */
     if (count_active(engine) >= ORIGINS_ACTIVE || directory->n_rows_moved != engine->n_rows_moved) {
+        node->trusted = false; /* it is compared once more */
         dirty_add(engine, node, false);
         return true;
     }

@@ -159,10 +159,22 @@ static char *place_path_new(const Place *place)
     return place->root ? strdup(place->root->path) : node_path_new(place->node);
 }
 
-/* volume_may_look() - may a volume's thread look at this path? It may be on another volume, which
- * does not answer. Never without memory */
+/* A look at what may be another volume, and has not come back yet. */
+static bool is_looking(const Scan *scan)
+{
+    return scan->volume->hung || scan->is_mount;
+}
+
+/*
+ * volume_may_look() - may a volume's thread look at this path? It may be on another volume, which
+ * does not answer
+ *
+ * Never without memory.
+ */
 VolumeLook volume_may_look(const Engine *engine, const Volume *volume, const char *path)
 {
+    const Mount *mount = mount_table_find(engine->mount_table, path);
+
     for (size_t i = 0; i < engine->n_places; i++) {
         CLEANUP_FREE char *dir = NULL;
 
@@ -174,28 +186,53 @@ VolumeLook volume_may_look(const Engine *engine, const Volume *volume, const cha
         if (path_is_below(path, dir) && look_at(engine->places[i], volume) != VOLUME_LOOK_FREE)
             return look_at(engine->places[i], volume);
     }
+    LIST_FOREACH (link, &engine->scans) {
+        const Scan *scan = CONTAINER_OF(link, Scan, link);
+
+        if (is_looking(scan) && scan->volume != volume && path_is_below(path, scan->walk.path))
+            return scan->volume->hung ? VOLUME_LOOK_NEVER : VOLUME_LOOK_LATER;
+    }
+    if (mount && mount->kind == MOUNT_KIND_REMOTE &&
+        (!volume->device || strcmp(volume->device, mount->device) != 0))
+        return VOLUME_LOOK_NEVER;
     return VOLUME_LOOK_FREE;
+}
+
+typedef struct Paths {
+    char **items; /* ends with NULL */
+    size_t count, capacity;
+} Paths;
+
+/* path is taken over. */
+static void add_path(Paths *paths, char *path)
+{
+    if (!path || ARRAY_RESERVE(paths->items, paths->capacity, paths->count + 2) < 0) {
+        free(path);
+        return;
+    }
+    paths->items[paths->count++] = path;
+    paths->items[paths->count] = NULL;
 }
 
 /* places_unsure() - where a look at a file may hang: only the volume's own thread may take it */
 char **places_unsure(const Engine *engine)
 {
-    char **directories;
-    size_t n = 0;
+    const MountTable *mounts = engine->mount_table;
+    Paths paths = {0};
 
+    for (size_t i = 0; i < mounts->count; i++)
+        if (mounts->items[i].kind == MOUNT_KIND_REMOTE)
+            add_path(&paths, strdup(mounts->items[i].point));
     for (size_t i = 0; i < engine->n_places; i++)
-        n += is_unsure(engine->places[i]);
-    directories = n > 0 ? calloc(n + 1, sizeof(*directories)) : NULL;
-    n = 0;
-    for (size_t i = 0; i < engine->n_places && directories; i++) {
-        const Place *place = engine->places[i];
+        if (is_unsure(engine->places[i]))
+            add_path(&paths, place_path_new(engine->places[i]));
+    LIST_FOREACH (link, &engine->scans) {
+        const Scan *scan = CONTAINER_OF(link, Scan, link);
 
-        if (!is_unsure(place))
-            continue;
-        directories[n] = place_path_new(place);
-        n += directories[n] != NULL;
+        if (is_looking(scan))
+            add_path(&paths, strdup(scan->walk.path));
     }
-    return directories;
+    return paths.items;
 }
 
 static void mount_place_free(Engine *engine, Place *place)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -80,8 +81,8 @@ static int log_format_terminal(const LogRecord *record, const char *text, char *
 
 /*
  * A description of its own of a pipe or terminal, that does not wait: O_NONBLOCK on the inherited
- * one would be that of others, too. It is opened anew where standard error has become another one;
- * without the right to that there is nothing but the one that waits.
+ * one would be that of others, too. It is opened anew where standard error has become another one.
+ * Negative: without the right to that there is nothing but the one that waits.
  */
 static int own_stream(void)
 {
@@ -92,21 +93,34 @@ static int own_stream(void)
 
     if (fstat(STDERR_FILENO, &st) < 0 || !(S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO)))
         return STDERR_FILENO;
-    if (dev == st.st_dev && ino == st.st_ino)
-        return fd >= 0 ? fd : STDERR_FILENO;
+    if (fd >= 0 && dev == st.st_dev && ino == st.st_ino)
+        return fd;
     if (fd >= 0)
         (void)close(fd);
     fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     dev = st.st_dev;
     ino = st.st_ino;
-    return fd >= 0 ? fd : STDERR_FILENO;
+    return fd;
+}
+
+/* Through the one that waits: where there is room for a page of a pipe (poll(2), pipe(7)), for a
+ * page at the most. */
+static ssize_t put_shared(const char *bytes, size_t size)
+{
+    struct pollfd stream = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    errno = EAGAIN;
+    if (poll(&stream, 1, 0) <= 0)
+        return -1;
+    return write(STDERR_FILENO, bytes, size < PIPE_BUF ? size : PIPE_BUF);
 }
 
 /* How much of it was taken; all of it where there is nobody to take it (any more). */
 static size_t put(const char *bytes, size_t size)
 {
     int fd = own_stream();
-    ssize_t n = send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n =
+        fd < 0 ? put_shared(bytes, size) : send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     if (n < 0 && errno == ENOTSOCK)
         n = write(fd, bytes, size);

@@ -470,3 +470,23 @@ def test_something_comes_before_it_is_compared(library, what):
     lib.expect(names)
     after = lib.folder("r/new")
     assert (after["folder_id"], after["AI_Tagging"]) == (before["folder_id"], 1)
+
+
+def test_many_to_which_photos_come(library):
+    """More than are looked at at a time: those that are put off are as early as the others."""
+    lib = library(roots=("r",), settings={"watch.settle": "1ms"})
+    count = scaled(300, 100)
+    for i in range(count):
+        lib.photo(f"r/old/d{i:03}/1.jpg")
+    lib.start()
+    before = {name: row for name, row in folders(lib).items() if "/d" in name}
+    lib.stop()
+    for i in range(count):
+        os.makedirs(lib.path("r/new"), exist_ok=True)
+        lib.rename(f"r/old/d{i:03}", f"r/new/d{i:03}")
+    lib.start(settle=False)
+    for i in range(count):
+        lib.photo(f"r/new/d{i:03}/2.jpg")
+    lib.expect({f"r/new/d{i:03}/{k}.jpg" for i in range(count) for k in (1, 2)})
+    assert {name: row for name, row in folders(lib).items() if "/d" in name} == {
+        name.replace("old", "new"): row for name, row in before.items()}

@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import time
 
@@ -520,3 +521,69 @@ def test_root_goes_while_another_hangs(library, faulty):
     lib.rename("elsewhere", "near")
     wait_for("all are seen again", lambda: len(lib.rows("images")) == 200 + 2)
     lib.expect({f"near/d{i:04}/a.jpg" for i in range(200)} | {"far/a.jpg", "other/b.jpg"})
+
+
+def test_original_goes_whose_copy_is_on_a_mount_never_seen(library, faulty):
+    """It hangs since the start: nothing is known of it but that something is mounted there."""
+    lib = library(roots=("near",), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "near/nas")
+    lib.photo("near/a.jpg")
+    lib.start()
+    before = lib.decorate("near/a.jpg")
+    shutil.copy2(lib.path("near/a.jpg"), lib.path("near/nas/a.jpg"))
+    lib.settle()
+    lib.stop()
+    sick.tell("hang all")
+    lib.start(settle=False)
+    lib.daemon.wait_line("does not answer")
+    lib.unlink("near/a.jpg")
+    wait_for("its row has gone", lambda: not lib.row("near/a.jpg"), 10)
+    sick.tell("clear")
+    lib.expect({"near/nas/a.jpg"})
+    assert lib.identity("near/nas/a.jpg") == before
+
+
+def test_late_directory_on_a_volume_that_hangs(library, faulty):
+    """What is in it cannot be compared before its rows have followed, and then it hangs."""
+    lib = library(roots=("near", "far"), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "far")
+    for name in ("far/a/1.jpg", "near/a.jpg", "near/b.jpg"):
+        lib.photo(name)
+    lib.start()
+    with contextlib.closing(sqlite3.connect(lib.database, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        lib.rename("far/a", "far/b")
+        lib.mkdir("far/b/sub")
+        assert lib.daemon.get("/watcher/settle?timeout_ms=500")[0] == 504
+        sick.tell("hang all")
+        db.execute("ROLLBACK")
+    lib.daemon.wait_line("does not answer")
+    lib.unlink("near/a.jpg")
+    lib.settle()
+    assert not lib.row("near/a.jpg")
+    sick.tell("clear")
+    lib.expect({"far/b/1.jpg", "near/b.jpg"})
+
+
+def test_photo_comes_to_a_folder_being_imported_while_a_volume_hangs(library, faulty):
+    """It is left to the import, and nobody waits for it."""
+    lib = library(roots=("near", "far"), settings={"watch.hung_after": "300ms"})
+    sick = faulty(lib, "backing", "far")
+    lib.photo("near/a.jpg")
+    lib.mkdir("near/sub/deep")
+    lib.start()
+    lib.stop()
+    with lib.connect() as db:
+        db.execute("UPDATE folders SET indexing_status = 'in_progress' WHERE folder_path = ?",
+                   (lib.path("near/sub"),))
+    sick.tell("hang all")
+    lib.start(settle=False)
+    lib.daemon.wait_line("does not answer")
+    lib.photo("near/sub/deep/b.jpg")
+    lib.settle()
+    assert not lib.row("near/sub/deep/b.jpg")
+    sick.tell("clear")
+    with lib.connect() as db:
+        db.execute("UPDATE folders SET indexing_status = 'completed'")
+    wait_for("it is seen", lambda: lib.row("near/sub/deep/b.jpg"))
+    lib.expect({"near/a.jpg", "near/sub/deep/b.jpg"})

@@ -143,6 +143,24 @@ static void test_no_heir(void **state)
     free(older);
 }
 
+/* A symbolic link leads to a file, here to one that is gone: it is no copy. */
+static void test_link(void **state)
+{
+    Fixture *f = *state;
+    char *id = add_named(f, "a.jpg"), *link = add_named(f, "x/a.jpg");
+    char *path = path_of(f, "a.jpg"), *link_path = path_of(f, "x/a.jpg");
+
+    assert_int_equal(unlink(link_path), 0);
+    assert_int_equal(symlink(path, link_path), 0);
+    remove_named(f, id, "a.jpg");
+    assert_string_equal(fixture_text(f, "SELECT path FROM images WHERE id = %Q", id), "(none)");
+    assert_named(f, link, "x/a.jpg");
+    free(link_path);
+    free(path);
+    free(link);
+    free(id);
+}
+
 /* Nobody looks at a file where that may hang: its row is believed, though it is not there. */
 static void test_avoided(void **state)
 {
@@ -175,7 +193,7 @@ static void test_avoided(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(test_at_once), T(test_nearest), T(test_no_heir),
-                                       T(test_avoided)};
+                                       T(test_avoided), T(test_link)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
