@@ -8,7 +8,8 @@
  * *kept*, and the directory is compared at once, ahead of the scan.
  *
  * A flood is not kept back, it would take the room that the scan needs; and directories that move
- * are waited for two seconds at most, since nothing else can be written meanwhile.
+ * are waited for two seconds at most, and not again at once, since nothing else can be written
+ * meanwhile.
  */
 #include "sync/engine-private.h"
 #include "util/clock.h"
@@ -85,8 +86,7 @@ bool kept_waits(Engine *engine, const Change *change)
 {
     if (is_news(change))
         return true;
-    return !change->dir->detached && !node_is_moving(change->dir) &&
-           engine->n_kept < ENGINE_KEPT_MAX && node_is_early(engine, change->dir);
+    return !change->dir->detached && kept_has_room(engine) && node_is_ahead(engine, change->dir);
 }
 
 /* kept_add() - keep a change that is due */
@@ -139,7 +139,8 @@ static bool is_any_early(Engine *engine)
     LIST_FOREACH (link, &engine->moves.due) {
         const Node *node = CONTAINER_OF(link, Move, link)->node;
 
-        if (!node->detached && node->parent && node_is_early(engine, node->parent))
+        if (!node->detached && node->parent && !moves_know(&engine->moves, node->parent) &&
+            node_is_early(engine, node->parent))
             return true;
     }
     return false;
