@@ -434,7 +434,7 @@ def test_something_comes_before_it_is_compared(library, what):
     not make it one of its own."""
     lib = library(roots=("r",), settings={"watch.settle": "1ms"})
     data = media.jpeg(16, 12)
-    count = scaled(3000, 500)
+    count = scaled(1500, 400)
     renamed = [f"r/a{i:04}.jpg" for i in range(600)] if what == "renamed photos" else []
     names = {f"r/d{i:04}/1.jpg" for i in range(count)} | set(renamed)
     for name in names:
