@@ -142,7 +142,7 @@ static bool is_certain(const Round *round, const Sighting *item)
 /* Was it made under this name, and neither written nor renamed to it since? */
 static bool may_be_link(const Change *change)
 {
-    return change->live && !change->complete;
+    return change->live && !change->complete && change->made > 0;
 }
 
 /* It was created and written to when the row's file had left its name: it has that one's inode
