@@ -20,7 +20,8 @@ What is promised, whatever the timing:
 Where the design allows more than one, and why:
 
 - A name that is removed and made again within a burst: the daemon may have seen the gap, or not.
-  The old id may stay at the name (`dead`), if nothing else owns it.
+  The old id may stay at the name (`dead`), if nothing else owns it; also where its directory had a
+  name that is ignored or not UTF-8 meanwhile.
 - A file that leaves the library (or takes a name that is no photo's) and comes back within a burst:
   likewise. After a checkpoint its row is gone, and the old id returns by the rule `returns`.
 - A file made in the burst that has gone on from a name, and is gone: its row may be at that name
@@ -269,9 +270,11 @@ class Expectations(Tree):
                 if inode.modified:
                     self._loosen(entry, new)
         elif was:
+            ids = entry.ids()
             if entry.inode():
                 entry.inode().unseen |= entry.inode().hidden
             self._lose(entry, old)
+            self.dead[kind_of(entry)][new] |= ids  # where its directory may take it
         elif shown:
             entry.expect = self._arrive(entry, new)
 
