@@ -553,11 +553,13 @@ def test_late_directory_on_a_volume_that_hangs(library, faulty):
     with contextlib.closing(sqlite3.connect(lib.database, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         lib.rename("far/a", "far/b")
-        lib.mkdir("far/b/sub")
         assert lib.daemon.get("/watcher/settle?timeout_ms=500")[0] == 504
-        sick.tell("hang all")
+        lib.mkdir("far/b/sub")
+        wait_for("it is late", lambda: lib.counter("dirty") > 0)
+        sick.tell("hang readdir")
+        lib.mkdir("far/c")
+        lib.daemon.wait_line("does not answer")
         db.execute("ROLLBACK")
-    lib.daemon.wait_line("does not answer")
     lib.unlink("near/a.jpg")
     lib.settle()
     assert not lib.row("near/a.jpg")

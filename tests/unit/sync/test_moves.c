@@ -391,7 +391,7 @@ static void test_anything(void **state)
 static void test_where_rows_are(void **state)
 {
     World *w = *state;
-    Node *trip, *deep, *other;
+    Node *trip, *deep, *other, *anew;
     CLEANUP_FREE char *place = NULL;
     CLEANUP_FREE char *below = NULL;
     CLEANUP_FREE char *elsewhere = NULL;
@@ -411,6 +411,9 @@ static void test_where_rows_are(void **state)
     assert_string_equal(place, "/r/trip2");
     assert_string_equal(below, "/r/trip2/deep/a.jpg");
     assert_string_equal(elsewhere, "/r/trip3/a.jpg");
+    /* Those that stand here are not of the one that is made here now. */
+    assert_int_equal(tree_add(&w->tree, w->root, "trip", &anew), 0);
+    assert_false(moves_are_at(&w->moves, anew, "/r/trip"));
     tree_remove(&w->tree, trip);
     assert_null(moves_place(&w->moves, "/r/trip/deep"));
 }
