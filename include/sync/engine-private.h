@@ -289,8 +289,9 @@ struct Engine {
     List dirty;             /* DirtyNode.link */
     size_t n_dirty, n_late; /* DirtyNode.late */
     unsigned n_joins;
-    List doubts;    /* Doubt.link: directories found at a second place, being looked at */
-    List displaced; /* Displaced.link: watched directories that are not where they were */
+    List doubts;      /* Doubt.link: directories found at a second place, being looked at */
+    List inspections; /* Inspection.link: names looked at ahead of their time, see sync/judge.c */
+    List displaced;   /* Displaced.link: watched directories that are not where they were */
     Timer displaced_timer;
     uint64_t displaced_until;  /* µs: none is looked for after this, */
     uint64_t displaced_rest;   /* nor before this */
@@ -621,6 +622,8 @@ bool row_is_at(const StoreRow *row, const Entry *entry);
 /* judge.c */
 bool judge_sighting(Round *round, Sighting *item);
 void judge_removed(Round *round, const Change *change);
+bool judge_moves(Engine *engine);
+void judge_clear(Engine *engine);
 
 /* follow.c: rows of files that were renamed */
 typedef enum FollowState {

@@ -34,8 +34,9 @@ struct Rename {
     ListNode doubt;  /* Renames.doubtful */
     bool doubtful;   /* one half of an exchange, or there and back again: sync/renames.c */
     bool covered;    /* and something came over it since: what is there says nothing */
-    bool revived; /* it was nowhere, and is here only if its last doubter was exchanged with it */
-    bool judged;  /* at this moment: it must not be forgotten with another one */
+    bool revived;   /* it was nowhere, and is here only if its last doubter was exchanged with it */
+    bool inspected; /* the engine's: that was looked into ahead of its time, in vain */
+    bool judged;    /* at this moment: it must not be forgotten with another one */
     Rename *partner; /* doubtful: the other half; its file is there in the second case */
     List doubters;   /* those whose partner this is, by Rename.doubter */
     ListNode doubter;

@@ -305,6 +305,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine)
     list_init(&engine->dirty);
     list_init(&engine->doubts);
     list_init(&engine->displaced);
+    list_init(&engine->inspections);
     list_init(&engine->origins);
     list_init(&engine->unproven);
     list_init(&engine->kept);

@@ -256,7 +256,8 @@ static Rename *find_exchanged(const Engine *engine)
 /*
  * follow_take_below() - rows of files that had left the place to which directories are moved
  *
- * The store removes what stands there, unless it is moved away in the same call.
+ * The store removes what stands there, unless it is moved away in the same call. The disk has been
+ * asked about those in doubt, as far as it can tell (judge_moves()); the others are guessed.
  */
 void follow_take_below(Engine *engine, List *moves)
 {

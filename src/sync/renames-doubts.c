@@ -50,6 +50,7 @@ static void set_doubtful(Rename *rename, bool doubtful)
     if (doubtful)
         list_append(&rename->renames->doubtful, &rename->doubt);
     rename->doubtful = doubtful;
+    rename->inspected = false;
 }
 
 /* It is known what it is. */

@@ -170,3 +170,34 @@ def test_exchanged_and_home_again_with_its_directory(lib, back):
         lib.expect(START | {"r/home/b.jpg", "r/w/e.jpg"})
         assert lib.row("r/home/b.jpg")["id"] == ids["r/home/b.jpg"]
         assert lib.row("r/w/e.jpg")["id"] == ids["r/w/p/b.jpg"]
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_in_doubt_while_a_directory_takes_its_name(lib, exchanged):
+    """Its row is in the way of a directory's, so the disk must be asked before that moves."""
+    lib.mkdir("r/trip")
+    lib.photo("s/box/spare.jpg")
+    lib.settle()
+    before = {name: lib.decorate(name) for name in ("r/a.jpg", "s/box/spare.jpg")}
+    ends = {"r/a.jpg": "r/end.jpg"}
+    with open(lib.path("r/a.jpg"), "ab") as file:
+        file.write(b"-")
+    with unseen(lib):
+        lib.rename("r/a.jpg", "r/trip/c.jpg")
+        if exchanged:
+            lib.exchange("r/trip/c.jpg", "s/box/spare.jpg")
+            ends = {"r/a.jpg": "s/box/spare.jpg", "s/box/spare.jpg": "r/end.jpg"}
+        else:
+            lib.unlink("s/box/spare.jpg")
+            lib.rename("r/trip/c.jpg", "s/box/c.jpg")
+            lib.rename("s/box/c.jpg", "r/trip/c.jpg")
+        lib.rename("r/trip/c.jpg", "r/end.jpg")
+        lib.photo("r/a.jpg")
+        lib.exchange("r/trip", "r/a.jpg")
+        lib.rename("s/box", "s/crate")
+        with open(lib.path("r/end.jpg"), "ab") as file:
+            file.write(b"-")
+    ends = {old: new.replace("box", "crate") for old, new in ends.items()}
+    lib.expect(START - {"r/a.jpg"} | set(ends.values()))
+    for old, new in ends.items():
+        assert lib.row(new)["id"] == before[old]["id"], (old, new)
