@@ -618,6 +618,7 @@ void sighting_done(Sighting *item);
 void decide_round(Round *round);
 #define DECIDE_TRIES 100 /* times that a change steps back for another one */
 bool row_is_at(const StoreRow *row, const Entry *entry);
+bool row_has_come(const Sighting *item, size_t i);
 
 /* judge.c */
 bool judge_sighting(Round *round, Sighting *item);

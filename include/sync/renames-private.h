@@ -23,6 +23,7 @@ void rename_stray_done(RenameStray *stray);
 
 /* ---- doubts: sync/renames-doubts.c ---- */
 
+Rename *rename_stand_in(Renames *renames, const char *name); /* NULL without memory */
 void rename_set_partner(Rename *rename, Rename *partner);
 void rename_end_doubt(Rename *rename); /* it is known what it is */
 void rename_is_found(Renames *renames, Rename *rename);

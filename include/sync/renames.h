@@ -36,7 +36,8 @@ struct Rename {
     bool covered;    /* and something came over it since: what is there says nothing */
     bool revived;   /* it was nowhere, and is here only if its last doubter was exchanged with it */
     bool inspected; /* the engine's: that was looked into ahead of its time, in vain */
-    bool judged;    /* at this moment: it must not be forgotten with another one */
+    bool guessed; /* saved by rename, it seems: it came from where nobody looked, over the row\'s */
+    bool judged;  /* at this moment: it must not be forgotten with another one */
     Rename *partner; /* doubtful: the other half; its file is there in the second case */
     List doubters;   /* those whose partner this is, by Rename.doubter */
     ListNode doubter;
@@ -105,7 +106,8 @@ static inline bool rename_is_placed(const Rename *rename)
 void renames_init(Renames *renames);
 void renames_clear(Renames *renames); /* forget everything */
 
-/* Events, in their order. path: where the row of this name is in the database. */
+/* Events, in their order. path: where the row of this name is in the database; of a file that left
+ * NULL where nobody knows. */
 void renames_left(Renames *renames, Node *dir, const char *name, const char *path, uint32_t cookie,
                   bool written);
 bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *path,
@@ -116,7 +118,7 @@ void renames_lost(Renames *renames, const char *path, bool written);
 void renames_removed(Renames *renames, const Node *dir, const char *name);
 void renames_directory_at(Renames *renames, const Node *dir, const char *name);
 void renames_directory_removed(Renames *renames, const Node *dir);
-void renames_forget_stray(Renames *renames, const Node *dir,
+bool renames_forget_stray(Renames *renames, const Node *dir,
                           const char *name); /* whatever happened there */
 void renames_written(Renames *renames, const Node *dir, const char *name);
 
@@ -130,6 +132,7 @@ void renames_judge(Renames *renames, Rename *rename, bool exchanged); /* a doubt
 void renames_end_doubts(Renames *renames);
 void renames_land(Renames *renames);                   /* everything has been seen */
 void renames_forget(Renames *renames, Rename *rename); /* the row stays where it is */
+void renames_let_go(Renames *renames, Rename *rename); /* no row can follow it */
 /* The row stands at path now. */
 void renames_committed(Renames *renames, Rename *rename, const char *path);
 /* Directories' rows went from their paths to others, all at once. */

@@ -104,8 +104,8 @@ static bool wait_for_renames(Round *round, Sighting *item)
 
 /* ---- files that are known by their inode ---- */
 
-/* The row's file is here, and not at the row's own path. */
-static bool has_come(const Sighting *item, size_t i)
+/* row_has_come() - is the file of the candidate's row here, and not at the row's own path? */
+bool row_has_come(const Sighting *item, size_t i)
 {
     const StoreRow *row = &item->candidates[i];
 
@@ -201,8 +201,8 @@ static bool decide_moved(Round *round, Sighting *item)
             const Rename *rename = renames_of(&round->engine->renames, row->path);
             bool in_air = rename && rename->in_air;
 
-            if (item->change->tries < DECIDE_TRIES && in_air == (pass == 0) && has_come(item, i) &&
-                follow_inode(round, item, row))
+            if (item->change->tries < DECIDE_TRIES && in_air == (pass == 0) &&
+                row_has_come(item, i) && follow_inode(round, item, row))
                 return true;
         }
     }

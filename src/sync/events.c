@@ -284,8 +284,8 @@ static void on_file_left(WatchListener *listener, Node *dir, const char *name, u
         go_blind(engine);
     if (is_known(engine, dir, name) || renames_at(&engine->renames, dir, name))
         path = row_path(engine, dir, name);
-    if (!path) {
-        renames_forget_stray(&engine->renames, dir, name);
+    if (!path && (engine->blind || !is_tracked(engine, name))) {
+        (void)renames_forget_stray(&engine->renames, dir, name);
         return;
     }
     change = pending_find(&engine->pending, dir, name);

@@ -47,12 +47,12 @@ static bool is_being_written(Engine *engine, const Rename *rename)
 /* One link of a chain. confirm: everything has been seen, or was waited for long enough. */
 static FollowState check_link(Engine *engine, Rename *rename, bool confirm)
 {
-    if (rename->doubtful || rename_doubter(rename))
+    if (rename->doubtful || rename_doubter(rename) || rename->guessed)
         return FOLLOW_STATE_DOUBTFUL;
     if ((rename->in_air || rename->unsure) && !confirm)
         return FOLLOW_STATE_UNSEEN;
     if (!can_follow(rename)) {
-        renames_forget(&engine->renames, rename);
+        renames_let_go(&engine->renames, rename);
         return FOLLOW_STATE_FREE;
     }
     if (is_being_written(engine, rename))

@@ -15,6 +15,29 @@ static bool came_back(const Sighting *item, const Rename *doubter)
     return !tells && row_is_at(&item->doubt_row, &item->entry);
 }
 
+/* It has its own row's inode, or another row's: then it was not saved by rename, but was renamed
+ * from a directory that was not watched yet. */
+static bool is_another_rows(const Renames *renames, const Sighting *item, const Rename *here)
+{
+    const Rename *own = renames_of(renames, item->path);
+    bool elsewhere = own && (rename_is_placed(own) || own->doubtful);
+
+    if (!elsewhere && row_is_at(&item->row, &item->entry) &&
+        file_stamp_same_content(&item->row.stamp, &item->entry.stamp))
+        return true;
+    for (size_t i = 0; i < item->n_candidates; i++)
+        if (strcmp(item->candidates[i].path, here->from) != 0 && row_has_come(item, i))
+            return true;
+    return false;
+}
+
+static void judge_guess(Renames *renames, const Sighting *item, Rename *here)
+{
+    here->guessed = false;
+    if (is_another_rows(renames, item, here))
+        renames_forget(renames, here);
+}
+
 /*
  * judge_sighting() - was it exchanged, or was it there and back again? (sync/renames-doubts.c)
  *
@@ -31,7 +54,9 @@ bool judge_sighting(Round *round, Sighting *item)
     bool seen = item->directory == PROBE_RESULT_OK && type != ENTRY_TYPE_ERROR;
     bool tells = seen && here && here->doubtful && !here->covered && !here->revived;
 
-    if (doubter && !here->covered && came_back(item, doubter))
+    if (here && here->guessed && !here->doubtful && !doubter && seen)
+        judge_guess(renames, item, here);
+    else if (doubter && !here->covered && came_back(item, doubter))
         renames_judge(renames, doubter, false);
     else if (doubter && !tells && (!doubter->dir || doubter->covered) && !rename_doubter(doubter))
         renames_judge(renames, doubter, true);
@@ -52,6 +77,8 @@ void judge_removed(Round *round, const Change *change)
     Renames *renames = &round->engine->renames;
     Rename *here = renames_at(renames, change->dir, change->name);
 
+    if (here)
+        here->guessed = false;
     if (!here || !here->doubtful || here->covered || here->revived)
         return;
     if (change->dir->wd < 0 && !change->dir->detached)
@@ -181,7 +208,6 @@ static bool look(Inspection *inspection)
 static void inspection_fired(Timer *timer)
 {
     Inspection *inspection = CONTAINER_OF(timer, Inspection, timer);
-    Engine *engine = inspection->engine;
 
     if (!inspection->waiting) {
         give_up(inspection);

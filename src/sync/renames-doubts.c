@@ -61,11 +61,16 @@ void rename_end_doubt(Rename *rename)
     rename->covered = rename->revived = false;
 }
 
-/* renames_end_doubts() - nothing will tell: what looks like an exchange was one */
+/* renames_end_doubts() - nothing will tell: what looks like an exchange was one, and guesses are
+ * right */
 void renames_end_doubts(Renames *renames)
 {
-    LIST_FOREACH (link, &renames->all)
-        rename_end_doubt(CONTAINER_OF(link, Rename, link));
+    LIST_FOREACH (link, &renames->all) {
+        Rename *rename = CONTAINER_OF(link, Rename, link);
+
+        rename_end_doubt(rename);
+        rename->guessed = false;
+    }
     LIST_FOREACH_SAFE (link, tmp, &renames->all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
@@ -231,9 +236,9 @@ static Rename *covered_by_last(Renames *renames)
     return rename;
 }
 
-/* What it had come over had no row. Something stands for it, and moves on with what is at the name.
- */
-static Rename *stand_in(Renames *renames, const char *name)
+/* rename_stand_in() - for a file that has no row, or nobody knows which: something stands for it,
+ * and moves on with what is at the name */
+Rename *rename_stand_in(Renames *renames, const char *name)
 {
     CLEANUP_FREE char *from = NULL;
 
@@ -255,7 +260,7 @@ void renames_exchange(Renames *renames, Rename *rename, Node *dir, const char *n
     rename_is_found(renames, rename); /* whatever it was before */
     partner = covered_by_last(renames);
     if (!partner)
-        partner = stand_in(renames, name);
+        partner = rename_stand_in(renames, name); /* what it had come over had no row */
     if (!partner || !rename_place(renames, partner, dir, name))
         return;                         /* without memory it was an exchange */
     partner->written = rename->written; /* one of them was, before they were exchanged */

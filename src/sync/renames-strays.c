@@ -42,15 +42,21 @@ void renames_note_stray(Renames *renames, Node *dir, const char *name, const cha
         stray_clear(stray);
 }
 
-/* renames_forget_stray() - something else has happened at this name */
-void renames_forget_stray(Renames *renames, const Node *dir, const char *name)
+/* renames_forget_stray() - something else has happened at this name. Returns whether one was there
+ */
+bool renames_forget_stray(Renames *renames, const Node *dir, const char *name)
 {
+    bool found = false;
+
     for (size_t i = 0; i < RENAMES_STRAYS && i < renames->n_strays; i++) {
         RenameStray *stray = &renames->strays[i];
 
-        if (stray->dir == dir && strcmp(stray->name, name) == 0)
+        if (stray->dir == dir && strcmp(stray->name, name) == 0) {
             stray_clear(stray);
+            found = true;
+        }
     }
+    return found;
 }
 
 /* renames_take_stray() - the one that has arrived with this cookie; the caller's to clear with

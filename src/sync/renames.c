@@ -14,6 +14,8 @@
  *     mv a b; mv x~ b        a → b                    likewise, for the row that belongs to b
  *     mv a b; rm b           none                     the row stays at a, where no file is: it goes
  *     exchange a b           a → b, b → a
+ *     mv ? b; mv b c         none                     nobody knows the row of ? yet: inodes tell;
+ *                                                     what was at b is gone
  *
  * What an entry knows is what the rows have to become, whatever happened in between; it is written
  * once the names have been quiet for a while (sync/follow.c), all that depend on one another in one
@@ -200,6 +202,15 @@ static void cover(Renames *renames, Rename *rename)
         lose_place(renames, rename);
 }
 
+/* renames_let_go() - no row can follow it. Of one that only stood for a row it is remembered that
+ * nobody knows where its file came from, until that has been looked at */
+void renames_let_go(Renames *renames, Rename *rename)
+{
+    if (!rename_has_row(rename) && rename_is_placed(rename))
+        renames_note_stray(renames, rename->dir, rename->name, rename->from, 0);
+    renames_forget(renames, rename);
+}
+
 /* renames_clear() - forget everything: events were lost, or nothing is pending any more */
 void renames_clear(Renames *renames)
 {
@@ -293,26 +304,31 @@ static void land_stray(Renames *renames, uint32_t cookie)
 
 /*
  * renames_left() - MOVED_FROM: what is at this name is on its way to another one
- * @path: of the row of this name
+ * @path: of the row of this name; NULL: nobody knows yet which it has, but it comes from the
+ * library
  * @written: it has been written to, and was not read yet
  */
 void renames_left(Renames *renames, Node *dir, const char *name, const char *path, uint32_t cookie,
                   bool written)
 {
     Rename *rename;
+    bool stray;
 
     keep_bound(renames);
-    renames_forget_stray(renames, dir, name);
+    stray = renames_forget_stray(renames, dir, name);
     rename = renames_at(renames, dir, name);
     renames->n_events++;
     renames_note_left(renames, dir, name, cookie);
-    if (!rename && !renames_of(renames, path)) /* else it is a new file */
+    if (!rename && !path)
+        rename = rename_stand_in(renames, name);
+    else if (!rename && !renames_of(renames, path)) /* else it is a new file */
         rename = rename_new(renames, path);
     if (rename && rename_is_telling(rename))
         rename_confirm(renames, rename); /* it was there to leave */
     if (!rename || !rename_fly(renames, rename, dir, name, cookie))
         return;
     rename->written |= written;
+    rename->guessed |= stray && path;
     land_stray(renames, cookie);
 }
 
@@ -343,7 +359,7 @@ bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *
     bool written = rename && rename->written;
 
     renames->n_events++;
-    renames_forget_stray(renames, dir, name);
+    (void)renames_forget_stray(renames, dir, name);
     if (!rename)
         renames_note_stray(renames, dir, name, path, cookie);
     if (rename && media_kind_of(rename->from) != media_kind_of(name)) {
@@ -386,7 +402,7 @@ void renames_made(Renames *renames, const Node *dir, const char *name)
     Rename *rename = renames_at(renames, dir, name);
 
     renames->n_events++;
-    renames_forget_stray(renames, dir, name);
+    (void)renames_forget_stray(renames, dir, name);
     if (rename && rename->doubtful && rename_is_telling(rename))
         renames_judge(renames, rename, false);
     else if (rename)
@@ -412,7 +428,7 @@ void renames_removed(Renames *renames, const Node *dir, const char *name)
 {
     Rename *rename = renames_at(renames, dir, name);
 
-    renames_forget_stray(renames, dir, name);
+    (void)renames_forget_stray(renames, dir, name);
     if (rename && rename_is_telling(rename))
         rename_confirm(renames, rename); /* it was there to be removed */
     if (rename)
@@ -470,6 +486,7 @@ Rename *renames_put(Renames *renames, const char *path, const char *id, const Fi
     if (!rename)
         return NULL;
     rename_is_found(renames, rename);
+    rename->guessed = false;
     free(rename->id);
     rename->stamp = *stamp;
     rename->id = strdup(id);

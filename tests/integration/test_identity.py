@@ -201,3 +201,27 @@ def test_in_doubt_while_a_directory_takes_its_name(lib, exchanged):
     lib.expect(START - {"r/a.jpg"} | set(ends.values()))
     for old, new in ends.items():
         assert lib.row(new)["id"] == before[old]["id"], (old, new)
+
+
+@pytest.mark.parametrize("end", ["r/a.jpg", "r/end.jpg"])
+def test_out_and_over_another_and_on(lib, end):
+    """What comes from outside over a photo looks like one that is saved by rename; but its inode is
+    that of a photo which has just left."""
+    before = lib.decorate("r/a.jpg")
+    with unseen(lib):
+        lib.rename("r/a.jpg", "outside/away.jpg")
+        lib.rename("outside/away.jpg", "s/other.jpg")
+        lib.rename("s/other.jpg", end)
+    lib.expect(START - {"r/a.jpg", "s/other.jpg"} | {end})
+    assert lib.identity(end) == before
+
+
+def test_saved_by_rename_and_renamed(lib):
+    """Where its inode is nobody's, the row of the name goes with it."""
+    before = lib.decorate("r/a.jpg")["id"]
+    lib.photo("outside/new.jpg")
+    with unseen(lib):
+        lib.rename("outside/new.jpg", "r/a.jpg")
+        lib.rename("r/a.jpg", "s/end.jpg")
+    lib.expect(START - {"r/a.jpg"} | {"s/end.jpg"})
+    assert lib.row("s/end.jpg")["id"] == before

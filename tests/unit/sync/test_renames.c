@@ -79,6 +79,13 @@ static void move(Fixture *f, char from, char to)
     (void)arrive(f, to, f->cookie);
 }
 
+/* From a directory that has not been compared with its rows. */
+static void move_unknown(Fixture *f, char from, char to)
+{
+    renames_left(&f->renames, f->dir, name_of(from), NULL, ++f->cookie, false);
+    (void)arrive(f, to, f->cookie);
+}
+
 static void arrive_from_outside(Fixture *f, char to)
 {
     assert_false(arrive(f, to, ++f->cookie)); /* nothing is known of it */
@@ -127,6 +134,45 @@ static void test_chains(void **state)
     assert_rows(f, "d>b");
     move(f, 'b', 'd');
     assert_rows(f, "");
+}
+
+/* What comes from the library is no file saved by rename, though nobody knows its row yet. */
+static void test_of_rows_that_nobody_knows(void **state)
+{
+    Fixture *f = *state;
+
+    move_unknown(f, 'a', 'b');
+    assert_rows(f, "*>b");
+    move(f, 'b', 'c');
+    assert_rows(f, "*>c");
+    move(f, 'd', 'c'); /* over it */
+    assert_rows(f, "d>c");
+    move_unknown(f, 'a', 'b');
+    move(f, 'b', 'a'); /* home, or half of an exchange */
+    assert_rows(f, "d>c *>b? b>a");
+    renames_judge(&f->renames, at(f, 'b'), false);
+    assert_rows(f, "d>c *>a");
+}
+
+/* What came from where nobody looked, over a file, and went on: whose row goes with it is a guess.
+ */
+static void test_saved_by_rename_and_renamed(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    assert_false(at(f, 'b')->guessed);
+    arrive_from_outside(f, 'b');
+    move(f, 'b', 'c');
+    assert_rows(f, "a>c");
+    assert_true(at(f, 'c')->guessed);
+    move_unknown(f, 'd', 'e');
+    renames_let_go(&f->renames, at(f, 'e'));
+    move(f, 'e', 'f');
+    assert_rows(f, "a>c e>f");
+    assert_true(at(f, 'f')->guessed);
+    renames_end_doubts(&f->renames);
+    assert_false(at(f, 'c')->guessed || at(f, 'f')->guessed);
 }
 
 /* A new file at a name whose row is elsewhere has none, wherever it goes. */
@@ -998,6 +1044,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_chains),
+        TEST(test_of_rows_that_nobody_knows),
+        TEST(test_saved_by_rename_and_renamed),
         TEST(test_new_files_have_no_row),
         TEST(test_saved_by_rename),
         TEST(test_moved_over_another),
