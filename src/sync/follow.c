@@ -203,6 +203,14 @@ void follow_take(Engine *engine, List *writes)
     }
 }
 
+/* Directories are just being moved over its row. One that a directory takes along is in nobody's
+ * way. */
+static bool is_overrun(const Engine *engine, const Rename *rename)
+{
+    return moves_lead_to(&engine->moves, rename->from) &&
+           !moves_take_along(&engine->moves, rename->from);
+}
+
 /* One that may have been exchanged with a file whose row is in the way, and that is nowhere. NULL:
  * there is none. */
 static Rename *find_lost_half(const Engine *engine)
@@ -211,7 +219,7 @@ static Rename *find_lost_half(const Engine *engine)
         const Rename *rename = CONTAINER_OF(link, Rename, link);
         Rename *doubter = rename_doubter(rename);
 
-        if (doubter && !rename_is_placed(doubter) && moves_lead_to(&engine->moves, rename->from))
+        if (doubter && !rename_is_placed(doubter) && is_overrun(engine, rename))
             return doubter;
     }
     return NULL;
@@ -228,8 +236,7 @@ static Rename *find_left_behind(const Engine *engine)
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
         if (rename->doubtful && rename_is_placed(rename) && !rename->writing &&
-            moves_lead_to(&engine->moves, rename->from) &&
-            !moves_take_along(&engine->moves, rename->from))
+            is_overrun(engine, rename))
             return rename;
     }
     return NULL;
@@ -245,9 +252,7 @@ static Rename *find_exchanged(const Engine *engine)
         const Rename *rename = CONTAINER_OF(link, Rename, link);
         Rename *doubter = rename_doubter(rename);
 
-        if (doubter && !doubter->writing && rename_is_placed(rename) &&
-            moves_lead_to(&engine->moves, rename->from) &&
-            !moves_take_along(&engine->moves, rename->from))
+        if (doubter && !doubter->writing && rename_is_placed(rename) && is_overrun(engine, rename))
             return doubter;
     }
     return NULL;
@@ -274,7 +279,7 @@ void follow_take_below(Engine *engine, List *moves)
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
         if (!rename->doubtful && !rename_doubter(rename) && can_follow(rename) &&
-            !rename->writing && moves_lead_to(&engine->moves, rename->from))
+            !rename->writing && is_overrun(engine, rename))
             (void)take_chain(engine, rename, &moves->head);
     }
 }
@@ -284,8 +289,7 @@ static Rename *find_overrun(const Engine *engine)
     LIST_FOREACH (link, &engine->renames.all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
 
-        if (!rename->writing && moves_lead_to(&engine->moves, rename->from) &&
-            !moves_take_along(&engine->moves, rename->from))
+        if (!rename->writing && is_overrun(engine, rename))
             return rename;
     }
     return NULL;

@@ -225,3 +225,18 @@ def test_saved_by_rename_and_renamed(lib):
         lib.rename("r/a.jpg", "s/end.jpg")
     lib.expect(START - {"r/a.jpg"} | {"s/end.jpg"})
     assert lib.row("s/end.jpg")["id"] == before
+
+
+def test_exchanged_and_its_directory_too_while_down(lib):
+    """Its row goes along with the directory, to where another one's comes from."""
+    lib.photo("r/dir/sub/photo.jpg")
+    lib.photo("s/two/x.jpg")
+    lib.settle()
+    before = {name: lib.decorate(name) for name in ("r/dir/sub/photo.jpg", "s/other.jpg")}
+    lib.stop()
+    lib.exchange("r/dir/sub/photo.jpg", "s/other.jpg")
+    lib.exchange("r/dir", "s/two")
+    lib.start()
+    lib.expect({"r/a.jpg", "s/two/b.jpg", "r/dir/x.jpg", "s/two/sub/photo.jpg", "s/other.jpg"})
+    assert lib.identity("s/other.jpg") == before["r/dir/sub/photo.jpg"]
+    assert lib.identity("s/two/sub/photo.jpg") == before["s/other.jpg"]
