@@ -66,6 +66,8 @@ typedef struct StateKnownList {
 
 /* Files, by the ids of their row and of its folder (NULL: the row has none). */
 bool state_read_file(State *state, const char *folder_id, const char *id, StateFile *ret_file);
+bool state_read_file_at(State *state, const char *id, uint64_t dev, uint64_t ino,
+                        StateFile *ret_file);
 int state_read_inode(State *state, uint64_t dev, uint64_t ino, StringList *ids); /* or -ENOMEM */
 int state_read_content(State *state, uint64_t size, uint64_t fingerprint, StringList *ids);
 void state_write_file(State *state, const char *folder_id, const char *id, const FileStamp *stamp,

@@ -44,6 +44,14 @@ static bool take_text(sqlite3_stmt *s, int column, char **ret)
 static const char *const by_path_sql[] = SCHEMA_BOTH(BY_PATH_SQL);
 static const char *const by_id_sql[] = SCHEMA_BOTH(BY_ID_SQL);
 
+static void set_file(StoreRow *row, const StateFile *file)
+{
+    row->has_stamp = true;
+    row->stamp = file->stamp;
+    row->has_fingerprint = file->has_fingerprint;
+    row->fingerprint = file->fingerprint;
+}
+
 static int row_take(Store *store, SchemaTable table, sqlite3_stmt *s, StoreRow *row)
 {
     StateFile file;
@@ -57,12 +65,8 @@ static int row_take(Store *store, SchemaTable table, sqlite3_stmt *s, StoreRow *
         store_row_done(row); /* not a row that could be worked with */
         return SQLITE_OK;
     }
-    row->has_stamp = state_read_file(&store->state, row->folder_id, row->id, &file);
-    if (row->has_stamp) {
-        row->stamp = file.stamp;
-        row->has_fingerprint = file.has_fingerprint;
-        row->fingerprint = file.fingerprint;
-    }
+    if (state_read_file(&store->state, row->folder_id, row->id, &file))
+        set_file(row, &file);
     return SQLITE_OK;
 }
 
@@ -192,6 +196,13 @@ int store_read_inode(Store *store, uint64_t dev, uint64_t ino, StoreRows *ret_ro
         code = rows_of_ids(store, &ids, &rows);
     if (!r && code != SQLITE_OK)
         r = store_fail(store, code, "cannot read a row");
+    for (size_t i = 0; !r && i < rows.count; i++) {
+        StoreRow *row = &rows.items[i];
+        StateFile file;
+
+        if (!row->has_stamp && state_read_file_at(&store->state, row->id, dev, ino, &file))
+            set_file(row, &file);
+    }
     store_leave(store, own);
     if (r) {
         store_rows_done(&rows);

@@ -176,21 +176,13 @@ static int prepare_file(State *state, const char *sql, const RowId *folder, cons
     return code;
 }
 
-/* state_read_file() - the file of this row as it was last seen; false when it is not known */
-bool state_read_file(State *state, const char *folder_id, const char *id, StateFile *ret_file)
-{
-    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
-    RowId folder, file;
-    int code;
+#define FILE_COLUMNS "dev, ino, size, mtime_ns, fingerprint"
 
-    parse_id(&folder, folder_id);
-    parse_id(&file, id);
-    code = prepare_file(state,
-                        "SELECT dev, ino, size, mtime_ns, fingerprint FROM files WHERE " IN_FOLDER,
-                        &folder, &file, &s);
-    if (!state_check(state, code))
-        return false;
-    code = sqlite3_step(s);
+/* The one that a statement finds; false: none. */
+static bool file_take(State *state, sqlite3_stmt *s, StateFile *ret_file)
+{
+    int code = sqlite3_step(s);
+
     if (!state_check(state, code) || code != SQLITE_ROW)
         return false;
     *ret_file = (StateFile){
@@ -202,6 +194,48 @@ bool state_read_file(State *state, const char *folder_id, const char *id, StateF
         .fingerprint = (uint64_t)sqlite3_column_int64(s, 4),
     };
     return true;
+}
+
+/* state_read_file() - the file of this row as it was last seen; false when it is not known */
+bool state_read_file(State *state, const char *folder_id, const char *id, StateFile *ret_file)
+{
+    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+    RowId folder, file;
+    int code;
+
+    parse_id(&folder, folder_id);
+    parse_id(&file, id);
+    code = prepare_file(state, "SELECT " FILE_COLUMNS " FROM files WHERE " IN_FOLDER, &folder,
+                        &file, &s);
+    if (!state_check(state, code))
+        return false;
+    return file_take(state, s, ret_file);
+}
+
+/*
+ * state_read_file_at() - the same, of a row that was last seen with this device and inode, in
+ * whatever folder it was then
+ *
+ * PictoPy.db is committed on its own: when the daemon is killed behind that, a row is in another
+ * folder than is noted here.
+ */
+bool state_read_file_at(State *state, const char *id, uint64_t dev, uint64_t ino,
+                        StateFile *ret_file)
+{
+    CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
+    int code = database_prepare(&state->database,
+                                "SELECT " FILE_COLUMNS " FROM files"
+                                " WHERE ino = ?2 AND dev = ?1 AND id = ?3",
+                                &s);
+    RowId file;
+
+    if (!state_check(state, code))
+        return false;
+    parse_id(&file, id);
+    (void)sqlite3_bind_int64(s, 1, (sqlite3_int64)dev);
+    (void)sqlite3_bind_int64(s, 2, (sqlite3_int64)ino);
+    row_id_bind(s, 3, &file);
+    return file_take(state, s, ret_file);
 }
 
 static int known_take(StateKnownList *list, sqlite3_stmt *s)

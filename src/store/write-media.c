@@ -226,13 +226,15 @@ int write_media_update(Writer *w, WriteRun *run)
 /* Does the row that was to be moved stand where it was, and speak of the file that it did? */
 static bool is_as_found(const Writer *w, const StoreOp *op, const WriteRow *row)
 {
+    State *state = &w->store->state;
     StateFile file;
 
     if (op->path && strcmp(row->path, op->path) != 0)
         return false;
     if (!op->path || op->stamp.ino == 0)
         return true;
-    return state_read_file(&w->store->state, row->folder_id, row->id, &file) &&
+    return (state_read_file(state, row->folder_id, row->id, &file) ||
+            state_read_file_at(state, row->id, op->stamp.dev, op->stamp.ino, &file)) &&
            file_stamp_same_inode(&file.stamp, &op->stamp);
 }
 

@@ -3,6 +3,7 @@ photo are in test_ways_to_move.py, equal files in test_twins.py."""
 
 import contextlib
 import os
+import shutil
 import signal
 
 import pytest
@@ -240,3 +241,21 @@ def test_exchanged_and_its_directory_too_while_down(lib):
     lib.expect({"r/a.jpg", "s/two/b.jpg", "r/dir/x.jpg", "s/two/sub/photo.jpg", "s/other.jpg"})
     assert lib.identity("s/other.jpg") == before["r/dir/sub/photo.jpg"]
     assert lib.identity("s/two/sub/photo.jpg") == before["s/other.jpg"]
+
+
+def test_killed_between_the_two_commits(lib):
+    """PictoPy's database says already that it was moved, the daemon's own notes do not yet."""
+    before = lib.decorate("r/a.jpg")
+    lib.stop()
+    kept = lib.state + ".kept"
+    shutil.copytree(lib.state, kept)
+    lib.start()
+    lib.rename("r/a.jpg", "r/dir/a.jpg")
+    lib.expect(START - {"r/a.jpg"} | {"r/dir/a.jpg"})
+    lib.stop()
+    shutil.rmtree(lib.state)
+    os.rename(kept, lib.state)
+    lib.rename("r/dir/a.jpg", "s/end.jpg")
+    lib.start()
+    lib.expect(START - {"r/a.jpg"} | {"s/end.jpg"})
+    assert lib.identity("s/end.jpg") == before
