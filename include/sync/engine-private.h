@@ -290,7 +290,7 @@ struct Engine {
     size_t n_dirty, n_late; /* DirtyNode.late */
     unsigned n_joins;
     List doubts;      /* Doubt.link: directories found at a second place, being looked at */
-    List inspections; /* Inspection.link: names looked at ahead of their time, see sync/judge.c */
+    List inspections; /* Inspection.link: names looked at ahead of their time, see inspections.c */
     List displaced;   /* Displaced.link: watched directories that are not where they were */
     Timer displaced_timer;
     uint64_t displaced_until;  /* µs: none is looked for after this, */
@@ -623,8 +623,10 @@ bool row_has_come(const Sighting *item, size_t i);
 /* judge.c */
 bool judge_sighting(Round *round, Sighting *item);
 void judge_removed(Round *round, const Change *change);
-bool judge_moves(Engine *engine);
-void judge_clear(Engine *engine);
+
+/* inspections.c: names that are looked at ahead of their time */
+bool inspections_wait(Engine *engine);
+void inspections_clear(Engine *engine);
 
 /* follow.c: rows of files that were renamed */
 typedef enum FollowState {

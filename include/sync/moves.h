@@ -51,5 +51,6 @@ static inline bool moves_are_due(const Moves *moves)
 const List *moves_take(Moves *moves);
 bool moves_lead_to(const Moves *moves, const char *path);
 bool moves_take_along(const Moves *moves, const char *path);
+bool moves_will_take_along(const Moves *moves, const char *path);
 void moves_committed(Moves *moves, const PathMove *paths, size_t n_paths);
 Move *move_free(Move *move);

@@ -34,9 +34,12 @@ struct Rename {
     ListNode doubt;  /* Renames.doubtful */
     bool doubtful;   /* one half of an exchange, or there and back again: sync/renames.c */
     bool covered;    /* and something came over it since: what is there says nothing */
-    bool revived;   /* it was nowhere, and is here only if its last doubter was exchanged with it */
-    bool inspected; /* the engine's: that was looked into ahead of its time, in vain */
-    bool guessed; /* saved by rename, it seems: it came from where nobody looked, over the row\'s */
+    bool revived; /* it was nowhere, and is here only if its last doubter was exchanged with it */
+    uint64_t doubtful_since; /* Renames.n_events */
+    bool inspected;          /* the engine's: that was looked into ahead of its time, in vain */
+    bool guessed; /* saved by rename, it seems: it came from where nobody looked, over the row's */
+    bool unknown; /* a stand-in of a file that may have a row, nobody knows which */
+    char *over;   /* then: path of the row whose name it has just left; NULL: of none */
     bool judged;  /* at this moment: it must not be forgotten with another one */
     Rename *partner; /* doubtful: the other half; its file is there in the second case */
     List doubters;   /* those whose partner this is, by Rename.doubter */
@@ -62,7 +65,7 @@ typedef struct RenameStray {
     uint32_t cookie;
     Node *dir; /* referenced; NULL: this one is free */
     char *name;
-    char *path; /* of the row of that name */
+    char *path; /* of the row of that name; "" with cookie 0: it did leave, unknown */
 } RenameStray;
 
 #define RENAMES_STRAYS 32
@@ -79,8 +82,9 @@ struct Renames {
     uint64_t n_events;    /* of files that left, arrived and were made */
     RenameLast last;
     RenameStray strays[RENAMES_STRAYS];
-    size_t n_strays; /* so far */
-    List doubtful;   /* Rename.doubt */
+    size_t n_strays;  /* so far */
+    bool strays_lost; /* some were forgotten: what came from nowhere cannot be told any more */
+    List doubtful;    /* Rename.doubt */
 };
 
 /* Or does it stand for a file of which no row is known? */

@@ -336,7 +336,8 @@ void batch_run(Engine *engine)
     if (engine->writing || (list_is_empty(&engine->writes) && !moves_are_due(&engine->moves) &&
                             list_is_empty(&engine->renames.asked)))
         return;
-    if (is_lazy(engine) || batch_paths_wait(engine) || kept_moves(engine) || judge_moves(engine))
+    if (is_lazy(engine) || batch_paths_wait(engine) || kept_moves(engine) ||
+        inspections_wait(engine))
         return;
     list_init(&taken);
     take_writes(engine, &taken);

@@ -162,6 +162,13 @@ static bool is_known(const Engine *engine, const Node *dir, const char *name)
     return !engine->blind && dir->trusted && is_tracked(engine, name);
 }
 
+/* It may have one, though nobody can say which. After events were lost nothing is told of files
+ * that left. */
+static bool may_have_row(const Engine *engine, const char *name)
+{
+    return !engine->blind && is_tracked(engine, name);
+}
+
 /* Where the row of a name is, if it has one. */
 static char *row_path(const Engine *engine, const Node *dir, const char *name)
 {
@@ -282,9 +289,9 @@ static void on_file_left(WatchListener *listener, Node *dir, const char *name, u
 
     if (engine->renames.count >= RENAMES_MAX)
         go_blind(engine);
-    if (is_known(engine, dir, name) || renames_at(&engine->renames, dir, name))
+    if (is_known(engine, dir, name))
         path = row_path(engine, dir, name);
-    if (!path && (engine->blind || !is_tracked(engine, name))) {
+    if (!path && !may_have_row(engine, name) && !renames_at(&engine->renames, dir, name)) {
         (void)renames_forget_stray(&engine->renames, dir, name);
         return;
     }

@@ -47,7 +47,8 @@ static bool is_being_written(Engine *engine, const Rename *rename)
 /* One link of a chain. confirm: everything has been seen, or was waited for long enough. */
 static FollowState check_link(Engine *engine, Rename *rename, bool confirm)
 {
-    if (rename->doubtful || rename_doubter(rename) || rename->guessed)
+    if (rename->doubtful || rename_doubter(rename) ||
+        (rename->guessed && rename_is_placed(rename) && !rename->dir->foreign))
         return FOLLOW_STATE_DOUBTFUL;
     if ((rename->in_air || rename->unsure) && !confirm)
         return FOLLOW_STATE_UNSEEN;
@@ -262,7 +263,7 @@ static Rename *find_exchanged(const Engine *engine)
  * follow_take_below() - rows of files that had left the place to which directories are moved
  *
  * The store removes what stands there, unless it is moved away in the same call. The disk has been
- * asked about those in doubt, as far as it can tell (judge_moves()); the others are guessed.
+ * asked about those in doubt, as far as it can tell (inspections_wait()); the others are guessed.
  */
 void follow_take_below(Engine *engine, List *moves)
 {

@@ -166,15 +166,15 @@ static const Move *move_to(const Moves *moves, const char *path, size_t length)
     return NULL;
 }
 
-/* Who takes along what stands at this path? */
-static const Move *nearest_from(const Moves *moves, const char *path)
+/* Who takes along what stands at this path? due: those that are not being carried out yet */
+static const Move *nearest_from(const Moves *moves, const char *path, bool due)
 {
     FOREACH_ABOVE (length, path) {
         for (HashNode *h = hash_first(&moves->by_rows_path, hash_bytes(path, length, 0)); h;
              h = hash_next(h)) {
             const Move *move = CONTAINER_OF(h, Move, by_rows_path);
 
-            if (move->target && is_same(move->rows_path, path, length))
+            if (!move->target == due && is_same(move->rows_path, path, length))
                 return move;
         }
     }
@@ -196,7 +196,7 @@ static const Move *nearest_to(const Moves *moves, const char *path)
 /* Rows are just being brought to where the rows of this path go, or are. */
 static bool is_overtaken(const Moves *moves, const char *rows_path)
 {
-    const Move *from = nearest_from(moves, rows_path), *to;
+    const Move *from = nearest_from(moves, rows_path, false), *to;
     CLEANUP_FREE char *path = NULL;
 
     if (moves->by_target.count == 0)
@@ -451,7 +451,13 @@ bool moves_lead_to(const Moves *moves, const char *path)
 /* moves_take_along() - does a row at this path just move along with a directory? */
 bool moves_take_along(const Moves *moves, const char *path)
 {
-    return moves->by_target.count > 0 && nearest_from(moves, path);
+    return moves->by_target.count > 0 && nearest_from(moves, path, false);
+}
+
+/* moves_will_take_along() - will it, as soon as the moves that are due are carried out? */
+bool moves_will_take_along(const Moves *moves, const char *path)
+{
+    return moves_are_due(moves) && nearest_from(moves, path, true);
 }
 
 /* moves_committed() - rows went from one path to another: what is to come starts from there */

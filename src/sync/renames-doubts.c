@@ -51,6 +51,7 @@ static void set_doubtful(Rename *rename, bool doubtful)
         list_append(&rename->renames->doubtful, &rename->doubt);
     rename->doubtful = doubtful;
     rename->inspected = false;
+    rename->doubtful_since = rename->renames->n_events;
 }
 
 /* It is known what it is. */

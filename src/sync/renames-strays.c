@@ -18,11 +18,17 @@ static void stray_clear(RenameStray *stray)
     *stray = (RenameStray){0};
 }
 
+static void stray_lose(Renames *renames, RenameStray *stray)
+{
+    renames->strays_lost |= stray->dir != NULL;
+    stray_clear(stray);
+}
+
 /* renames_clear_strays() - forget all of them */
 void renames_clear_strays(Renames *renames)
 {
     for (size_t i = 0; i < RENAMES_STRAYS; i++)
-        stray_clear(&renames->strays[i]);
+        stray_lose(renames, &renames->strays[i]);
     renames->n_strays = 0;
 }
 
@@ -33,7 +39,7 @@ void renames_note_stray(Renames *renames, Node *dir, const char *name, const cha
 {
     RenameStray *stray = &renames->strays[renames->n_strays++ % RENAMES_STRAYS];
 
-    stray_clear(stray);
+    stray_lose(renames, stray);
     stray->name = strdup(name);
     stray->path = strdup(path);
     stray->dir = node_ref(dir);

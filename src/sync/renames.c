@@ -14,8 +14,8 @@
  *     mv a b; mv x~ b        a → b                    likewise, for the row that belongs to b
  *     mv a b; rm b           none                     the row stays at a, where no file is: it goes
  *     exchange a b           a → b, b → a
- *     mv ? b; mv b c         none                     nobody knows the row of ? yet: inodes tell;
- *                                                     what was at b is gone
+ *     mv ? b; mv b c         b → c, a guess           nobody knows the row of ? yet: first its
+ *                                                     inode is asked for
  *
  * What an entry knows is what the rows have to become, whatever happened in between; it is written
  * once the names have been quiet for a while (sync/follow.c), all that depend on one another in one
@@ -145,6 +145,7 @@ void rename_drop(Renames *renames, Rename *rename)
         *rename->writing = NULL;
     free(rename->from);
     free(rename->id);
+    free(rename->over);
     free(rename);
 }
 
@@ -207,7 +208,7 @@ static void cover(Renames *renames, Rename *rename)
 void renames_let_go(Renames *renames, Rename *rename)
 {
     if (!rename_has_row(rename) && rename_is_placed(rename))
-        renames_note_stray(renames, rename->dir, rename->name, rename->from, 0);
+        renames_note_stray(renames, rename->dir, rename->name, "", 0);
     renames_forget(renames, rename);
 }
 
@@ -218,6 +219,7 @@ void renames_clear(Renames *renames)
         renames_forget(renames, CONTAINER_OF(link, Rename, link));
     renames_forget_last(renames);
     renames_clear_strays(renames);
+    renames->strays_lost = false;
     hash_done(&renames->rows);
     hash_done(&renames->names);
     hash_done(&renames->air);
@@ -248,6 +250,21 @@ Rename *rename_new(Renames *renames, const char *path)
     list_append(&renames->all, &rename->link);
     renames->count++;
     return rename;
+}
+
+/* Another path for its row. Without memory it is forgotten: false. */
+static bool set_from(Renames *renames, Rename *rename, char *path)
+{
+    hash_remove(&renames->rows, &rename->by_from);
+    if (path) {
+        free(rename->from);
+        rename->from = path;
+    }
+    /* The table had room for it a moment ago. */
+    (void)hash_insert(&renames->rows, &rename->by_from, path_hash(rename->from));
+    if (!path)
+        rename_drop(renames, rename);
+    return path != NULL;
 }
 
 /* Puts it at a name, where no other is. Without memory it is forgotten: false. */
@@ -302,37 +319,68 @@ static void land_stray(Renames *renames, uint32_t cookie)
     rename_stray_done(&stray);
 }
 
+/* It leaves a name whose row may go with it. */
+static void note_over(const Renames *renames, Rename *rename, const char *path)
+{
+    free(rename->over);
+    rename->over = rename->unknown && path && !renames_of(renames, path) ? strdup(path) : NULL;
+}
+
+static Rename *new_unknown(Renames *renames, const char *name)
+{
+    Rename *rename = renames->count < RENAMES_MAX / 2 ? rename_stand_in(renames, name) : NULL;
+
+    if (rename)
+        rename->unknown = true;
+    return rename;
+}
+
 /*
  * renames_left() - MOVED_FROM: what is at this name is on its way to another one
- * @path: of the row of this name; NULL: nobody knows yet which it has, but it comes from the
- * library
+ * @path: of the row of this name; NULL: nobody knows yet which it has
  * @written: it has been written to, and was not read yet
  */
 void renames_left(Renames *renames, Node *dir, const char *name, const char *path, uint32_t cookie,
                   bool written)
 {
     Rename *rename;
-    bool stray;
+    bool stray, is_new;
 
     keep_bound(renames);
     stray = renames_forget_stray(renames, dir, name);
     rename = renames_at(renames, dir, name);
     renames->n_events++;
     renames_note_left(renames, dir, name, cookie);
+    is_new = !rename;
     if (!rename && !path)
-        rename = rename_stand_in(renames, name);
-    else if (!rename && !renames_of(renames, path)) /* else it is a new file */
+        rename = new_unknown(renames, name);
+    else if (!rename && path && !renames_of(renames, path)) /* else it is a new file */
         rename = rename_new(renames, path);
     if (rename && rename_is_telling(rename))
         rename_confirm(renames, rename); /* it was there to leave */
     if (!rename || !rename_fly(renames, rename, dir, name, cookie))
         return;
     rename->written |= written;
-    rename->guessed |= stray && path;
+    if (!rename_has_row(rename)) {
+        note_over(renames, rename, path);
+        return;
+    }
+    rename->guessed |= stray || (is_new && renames->strays_lost);
     land_stray(renames, cookie);
 }
 
 /* ---- files that arrive ---- */
+
+/* One that is unknown came over a file and goes on: that one's row goes with it, if inodes tell of
+ * no other one. */
+static void take_row_along(Renames *renames, Rename *rename)
+{
+    if (!rename->over || renames_of(renames, rename->over))
+        return;
+    rename->unknown = false;
+    rename->guessed = true;
+    (void)set_from(renames, rename, STEAL_PTR(rename->over));
+}
 
 /* Path of the row whose file is at this name; NULL: there is none. */
 static const char *row_at(const Renames *renames, const Rename *there, const char *path)
@@ -374,6 +422,7 @@ bool renames_arrived(Renames *renames, Node *dir, const char *name, const char *
         renames_exchange(renames, rename, dir, name);
         renames_forget_last(renames);
     } else {
+        take_row_along(renames, rename);
         renames_note_arrived(renames, rename, dir, name, row_at(renames, there, path));
         if (there)
             cover(renames, there);
@@ -512,21 +561,6 @@ void renames_land(Renames *renames)
 
 /* ---- what the database says ---- */
 
-/* Another path for its row. Without memory it is forgotten: false. */
-static bool set_from(Renames *renames, Rename *rename, char *path)
-{
-    hash_remove(&renames->rows, &rename->by_from);
-    if (path) {
-        free(rename->from);
-        rename->from = path;
-    }
-    /* The table had room for it a moment ago. */
-    (void)hash_insert(&renames->rows, &rename->by_from, path_hash(rename->from));
-    if (!path)
-        rename_drop(renames, rename);
-    return path != NULL;
-}
-
 static bool is_place_at(const Rename *rename, const char *path)
 {
     CLEANUP_FREE char *dir = rename_is_placed(rename) ? node_path_new(rename->dir) : NULL;
@@ -552,7 +586,10 @@ void renames_rebase(Renames *renames, const PathMove *moves, size_t n_moves)
     LIST_FOREACH_SAFE (link, tmp, &renames->all) {
         Rename *rename = CONTAINER_OF(link, Rename, link);
         char *path;
-        int r = path_moved(rename->from, moves, n_moves, false, &path);
+        int r;
+
+        note_over(renames, rename, NULL);
+        r = path_moved(rename->from, moves, n_moves, false, &path);
 
         if (r < 0 || path)
             (void)set_from(renames, rename, r < 0 ? NULL : path);

@@ -533,5 +533,5 @@ void scans_abort(Engine *engine)
     dirty_clear(engine);
     displaced_clear(engine);
     doubts_clear(engine);
-    judge_clear(engine);
+    inspections_clear(engine);
 }

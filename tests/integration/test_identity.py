@@ -259,3 +259,45 @@ def test_killed_between_the_two_commits(lib):
     lib.start()
     lib.expect(START - {"r/a.jpg"} | {"s/end.jpg"})
     assert lib.identity("s/end.jpg") == before
+
+
+def test_many_out_and_over_others_and_home(lib):
+    """More than are remembered one by one."""
+    names = [f"r/many{i:02}.jpg" for i in range(45)]
+    for name in names:
+        lib.photo(name)
+        lib.photo(name.replace("r/", "s/"))
+    lib.settle()
+    before = {name: lib.row(name)["id"] for name in names}
+    with unseen(lib):
+        for name in names:
+            lib.rename(name, name.replace("r/", "outside/"))
+        for name in names:
+            lib.rename(name.replace("r/", "outside/"), name.replace("r/", "s/"))
+        for name in names:
+            lib.rename(name.replace("r/", "s/"), name)
+    lib.expect(START | set(names))
+    assert {name: lib.row(name)["id"] for name in names} == before
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_saved_by_rename_from_a_new_directory_and_renamed(lib, at_once):
+    before = lib.decorate("r/a.jpg")["id"]
+    with unseen(lib) if at_once else contextlib.nullcontext():
+        lib.photo("r/made/new.jpg")
+        lib.rename("r/made/new.jpg", "r/a.jpg")
+        lib.rename("r/a.jpg", "s/end.jpg")
+    lib.expect(START - {"r/a.jpg"} | {"s/end.jpg"})
+    assert lib.row("s/end.jpg")["id"] == before
+
+
+def test_guess_that_left_the_library(lib):
+    """Nobody can look at it, so nobody waits for that."""
+    lib.photo("outside/new.jpg")
+    moved = lib.decorate("r/dir/b.jpg")
+    with unseen(lib):
+        lib.rename("outside/new.jpg", "r/a.jpg")
+        lib.rename("r/a.jpg", "outside/away.jpg")
+        lib.rename("r/dir/b.jpg", "r/a.jpg")
+    lib.expect(START - {"r/dir/b.jpg"})
+    assert lib.identity("r/a.jpg") == moved

@@ -144,7 +144,8 @@ static void test_of_rows_that_nobody_knows(void **state)
     move_unknown(f, 'a', 'b');
     assert_rows(f, "*>b");
     move(f, 'b', 'c');
-    assert_rows(f, "*>c");
+    assert_rows(f, "b>c");
+    assert_true(at(f, 'c')->guessed);
     move(f, 'd', 'c'); /* over it */
     assert_rows(f, "d>c");
     move_unknown(f, 'a', 'b');
@@ -173,6 +174,28 @@ static void test_saved_by_rename_and_renamed(void **state)
     assert_true(at(f, 'f')->guessed);
     renames_end_doubts(&f->renames);
     assert_false(at(f, 'c')->guessed || at(f, 'f')->guessed);
+}
+
+/* More of them than are remembered: then everything that starts now may be one. */
+static void test_guesses_when_strays_were_lost(void **state)
+{
+    Fixture *f = *state;
+
+    move(f, 'a', 'b');
+    for (int i = 0; i <= RENAMES_STRAYS; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "%d.jpg", i);
+        (void)renames_arrived(&f->renames, f->dir, name, "/r/x.jpg", ++f->cookie);
+    }
+    move(f, 'c', 'd');
+    move(f, 'b', 'e');
+    assert_rows(f, "a>e c>d");
+    assert_true(at(f, 'd')->guessed);
+    assert_false(at(f, 'e')->guessed);
+    renames_clear(&f->renames);
+    move(f, 'c', 'd');
+    assert_false(at(f, 'd')->guessed);
 }
 
 /* A new file at a name whose row is elsewhere has none, wherever it goes. */
@@ -1046,6 +1069,7 @@ int main(void)
         TEST(test_chains),
         TEST(test_of_rows_that_nobody_knows),
         TEST(test_saved_by_rename_and_renamed),
+        TEST(test_guesses_when_strays_were_lost),
         TEST(test_new_files_have_no_row),
         TEST(test_saved_by_rename),
         TEST(test_moved_over_another),
