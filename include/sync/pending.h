@@ -48,16 +48,17 @@ struct Change {
     uint64_t due;         /* µs; of a held one: since when */
     ChangeState state;
     ChangeWait wait;
-    bool again;    /* touched while under way: look once more afterwards */
-    bool live;     /* an event told of it: equal size and mtime do not prove that it is the same */
-    bool found;    /* a scan found it, so events may be missing: they do not tell all about it */
-    bool written;  /* an event said that it was written to: it is read, whatever its mtime says */
-    bool complete; /* its writer has closed it, or it was moved in */
-    bool reread;   /* its sidecar changed: read it again though it is the same itself */
-    bool echo;     /* an event of another name of the same file told of it */
-    bool confirm;  /* a held one that is looked at for the last time */
-    bool checked;  /* a held removal that the guard has let pass */
-    bool exempt;   /* its volume does not answer: counted nowhere */
+    bool again;     /* touched while under way: look once more afterwards */
+    bool overtaken; /* and another file's row comes to its name: what was read is void */
+    bool live;      /* an event told of it: equal size and mtime do not prove that it is the same */
+    bool found;     /* a scan found it, so events may be missing: they do not tell all about it */
+    bool written;   /* an event said that it was written to: it is read, whatever its mtime says */
+    bool complete;  /* its writer has closed it, or it was moved in */
+    bool reread;    /* its sidecar changed: read it again though it is the same itself */
+    bool echo;      /* an event of another name of the same file told of it */
+    bool confirm;   /* a held one that is looked at for the last time */
+    bool checked;   /* a held removal that the guard has let pass */
+    bool exempt;    /* its volume does not answer: counted nowhere */
     /* Engine.n_file_events; 0: there was none */
     uint64_t made; /* by this event the file that is here now was created, */
     bool filled;   /* and it was written to by this name since */

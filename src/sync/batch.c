@@ -138,7 +138,8 @@ static int resolve_media(Write *write, const char *path)
     return metadata_compose(facts, path, task->metadata, &op->metadata);
 }
 
-/* Puts the path together. False when its directory is gone, and the operation with it. */
+/* Puts the path together. False when its directory is gone, and the operation with it, or the file
+ * is another one. */
 static bool resolve(Write *write)
 {
     StoreOp *op = &write->op;
@@ -147,6 +148,8 @@ static bool resolve(Write *write)
 
     if (!write->dir)
         return true;
+    if (write->task && write->change && write->change->overtaken)
+        return false;
     if (write->dir->detached && op->kind != STORE_OP_MEDIA_REMOVE)
         return false;
     dir = node_path_new(write->dir);

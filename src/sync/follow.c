@@ -122,7 +122,18 @@ FollowState follow_due(Engine *engine, const Change *change)
 
 /* ---- handing them to the store ---- */
 
-static Write *follow_write(Rename *rename)
+/* What has been read of the file that was at its new name must not be written into its row. */
+static void overtake(Engine *engine, const Rename *rename)
+{
+    Change *change = pending_find(&engine->pending, rename->dir, rename->name);
+
+    if (!change || (change->state != CHANGE_STATE_MEDIA && change->state != CHANGE_STATE_WRITING))
+        return;
+    change->overtaken = true;
+    (void)engine_touch_for(engine, change, rename->dir, rename->name);
+}
+
+static Write *follow_write(Engine *engine, Rename *rename)
 {
     Write *write = batch_new(STORE_OP_MEDIA_MOVE, NULL, NULL);
 
@@ -135,6 +146,7 @@ static Write *follow_write(Rename *rename)
     write->op.stamp = rename->stamp;
     if (!write->op.path || !write->op.new_path || (rename->id && !write->op.id))
         return write_free(write);
+    overtake(engine, rename);
     write->rename = rename;
     rename->writing = &write->rename;
     return write;
@@ -156,7 +168,7 @@ static size_t take_chain(Engine *engine, Rename *rename, ListNode *at)
     size_t n = 0;
 
     while (rename && !rename->writing && can_follow(rename)) {
-        Write *write = follow_write(rename);
+        Write *write = follow_write(engine, rename);
 
         if (!write)
             break;

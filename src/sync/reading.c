@@ -261,6 +261,7 @@ void reading_queue(Engine *engine, Change *change, const StoreRow *row, const Fi
         pending_wait(&engine->pending, change, clock_now() + CLOCK_US_PER_SEC);
         return;
     }
+    change->overtaken = false;
     task->engine = engine;
     task->change = change;
     task->seen = *seen;
