@@ -301,3 +301,23 @@ def test_guess_that_left_the_library(lib):
         lib.rename("r/dir/b.jpg", "r/a.jpg")
     lib.expect(START - {"r/dir/b.jpg"})
     assert lib.identity("r/a.jpg") == moved
+
+
+def test_come_to_a_name_whose_file_is_being_read(lib):
+    """What is read of the one that was there, which has another name now, is not its."""
+    before = lib.decorate("r/a.jpg")
+    lib.photo("r/dir/c.jpg")
+    lib.settle()
+    workers = lib.daemon.children()
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    lib.photo("s/new.jpg")
+    wait_for("it is being read", lambda: lib.counter("media_queue") > 0)
+    os.link(lib.path("s/new.jpg"), lib.path("s/link.jpg"))
+    lib.rename("r/a.jpg", "s/new.jpg")
+    lib.daemon.wait_line(r"moved \S+/r/a.jpg -> \S+/s/new.jpg")
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)
+    lib.expect(START - {"r/a.jpg"} | {"r/dir/c.jpg", "s/new.jpg", "s/link.jpg"})
+    assert lib.identity("s/new.jpg") == before
+    assert not [line for line in lib.daemon.lines if line.endswith("added " + lib.path("s/new.jpg"))]
