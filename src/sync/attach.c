@@ -32,6 +32,18 @@ static Node *known_elsewhere(Engine *engine, const Listing *listing, const Node 
     return known == node ? NULL : known;
 }
 
+/* It has been removed, so it was empty: what is watched still had left it for somewhere else. */
+static void displace_below(Engine *engine, const Node *removed)
+{
+    for (Node *child = removed->first_child, *next; child; child = next) {
+        next = child->next;
+        if (child->wd < 0)
+            displace_below(engine, child);
+        else if (!displaced_add(engine, child))
+            return;
+    }
+}
+
 static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listing, Node *parent,
                           const char *name)
 {
@@ -57,6 +69,8 @@ static Node *attach_child(Engine *engine, const Scan *scan, const Listing *listi
 
         /* On the same device it is no mount point that may be empty: its row is known as before. */
         made_here = node->made_here && node->dev == listing->dev;
+        if (node->wd < 0 && node->dev == listing->dev)
+            displace_below(engine, node);
         if (!watched || !displaced_add(engine, node))
             tree_remove(engine->tree, node); /* another directory took its name */
         places_sweep(engine);

@@ -4,10 +4,10 @@
  * A directory may be found at the place of one that is watched still: that one is somewhere else,
  * and its events were lost, or are still to come, or came from a place that is not watched. If its
  * rows were given to the newcomer, they could not follow it. So it is kept in the tree under a name
- * that no file has, with a move of its rows recorded (sync/moves.c), until a scan finds its inode:
- * often inside of the newcomer. When everything has been looked at and it was not found, it is not
- * in the library any more. Nothing can be written meanwhile, so this does not go on for longer than
- * two seconds; then photos are found by their inodes, each for itself.
+ * that no file has, far above, with a move of its rows recorded (sync/moves.c), until a scan finds
+ * its inode: often inside of the newcomer. When everything has been looked at and it was not found,
+ * it is not in the library any more. Nothing can be written meanwhile, so this does not go on for
+ * longer than two seconds; then photos are found by their inodes, each for itself.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,12 +25,23 @@ typedef struct Displaced {
     char name[40]; /* as long as it has not been found */
 } Displaced;
 
+/* The topmost directory of its file system: one below that may go, and take it along. */
+static Node *top_above(const Node *node)
+{
+    Node *top = node->parent;
+
+    while (top->parent && top->place == 0)
+        top = top->parent;
+    return top;
+}
+
 /* displaced_add() - this directory is not at its place. False: no memory, or others have held up
  * everything for long enough */
 bool displaced_add(Engine *engine, Node *node)
 {
     uint64_t now = clock_now();
     Displaced *displaced;
+    Node *top;
 
     if (now < engine->displaced_rest)
         return false;
@@ -41,8 +52,9 @@ bool displaced_add(Engine *engine, Node *node)
         return false;
     (void)snprintf(displaced->name, sizeof(displaced->name), TREE_NO_PLACE "displaced-%u",
                    ++engine->n_displaced);
-    engine_directory_moving(engine, node, node->parent, displaced->name);
-    if (tree_move(engine->tree, node, node->parent, displaced->name) != 0) {
+    top = top_above(node);
+    engine_directory_moving(engine, node, top, displaced->name);
+    if (tree_move(engine->tree, node, top, displaced->name) != 0) {
         free(displaced);
         return false;
     }

@@ -358,8 +358,9 @@ class Expectations(Tree):
             if inode is None or isinstance(entry.node, Link):
                 continue
             inode.unseen |= inode.hidden and self.blind
-            known = inode.content is not None and not inode.unseen
-            inode.earlier = set() if known else inode.earlier | inode.contents
+            known = inode.content is not None and not inode.unseen and not inode.linked
+            before = inode.earlier | inode.contents | {inode.pictured}
+            inode.earlier = set() if known else before - {None}
             if inode.content is not None and any(e.expect for e in inode.entries):
                 inode.row_stamp, inode.modified = inode.stamp(), False
                 inode.pictured = inode.content
