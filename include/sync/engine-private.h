@@ -291,7 +291,8 @@ struct Engine {
     unsigned n_joins;
     List doubts;      /* Doubt.link: directories found at a second place, being looked at */
     List inspections; /* Inspection.link: names looked at ahead of their time, see inspections.c */
-    List displaced;   /* Displaced.link: watched directories that are not where they were */
+    uint64_t inspections_until; /* clock_now(): moves wait for them until then; 0: none does */
+    List displaced; /* Displaced.link: watched directories that are not where they were */
     Timer displaced_timer;
     uint64_t displaced_until;  /* µs: none is looked for after this, */
     uint64_t displaced_rest;   /* nor before this */
@@ -626,6 +627,7 @@ void judge_removed(Round *round, const Change *change);
 
 /* inspections.c: names that are looked at ahead of their time */
 bool inspections_wait(Engine *engine);
+void inspections_end(Engine *engine);
 void inspections_clear(Engine *engine);
 
 /* follow.c: rows of files that were renamed */

@@ -32,7 +32,7 @@ struct Rename {
     bool written;    /* the engine's: written to, and not yet read */
     bool unsure;     /* found by its inode: files may be found yet that belong to it */
     ListNode doubt;  /* Renames.doubtful */
-    bool doubtful;   /* one half of an exchange, or there and back again: sync/renames.c */
+    bool doubtful;   /* one half of an exchange, or there and back again: sync/renames-doubts.c */
     bool covered;    /* and something came over it since: what is there says nothing */
     bool revived; /* it was nowhere, and is here only if its last doubter was exchanged with it */
     uint64_t doubtful_since; /* Renames.n_events */

@@ -32,7 +32,8 @@ static Node *known_elsewhere(Engine *engine, const Listing *listing, const Node 
     return known == node ? NULL : known;
 }
 
-/* It has been removed, so it was empty: what is watched still had left it for somewhere else. */
+/* It is not watched any more, so it was removed, and what is watched below had left it; or never
+ * was, and has moved with that. Either way that is somewhere else. */
 static void displace_below(Engine *engine, const Node *removed)
 {
     for (Node *child = removed->first_child, *next; child; child = next) {

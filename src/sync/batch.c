@@ -220,6 +220,7 @@ static void take_writes(Engine *engine, List *taken)
     take_moves(engine, taken);
     if (list_is_empty(taken) && moves_are_due(&engine->moves))
         return; /* no memory: nothing else is written before them */
+    inspections_end(engine);
     if (list_is_empty(taken))
         follow_take(engine, taken);
     else

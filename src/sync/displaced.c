@@ -25,7 +25,8 @@ typedef struct Displaced {
     char name[40]; /* as long as it has not been found */
 } Displaced;
 
-/* The topmost directory of its file system: one below that may go, and take it along. */
+/* The root or mount point above it: any directory below that may be removed, and would take it
+ * along. */
 static Node *top_above(const Node *node)
 {
     Node *top = node->parent;

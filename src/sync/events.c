@@ -281,6 +281,13 @@ static void go_blind(Engine *engine)
     }
 }
 
+/* Written to, and not yet in its row: what is being read counts for nothing once it has gone on. */
+static bool is_unread(const Change *change)
+{
+    return change->written || change->state == CHANGE_STATE_MEDIA ||
+           change->state == CHANGE_STATE_WRITING;
+}
+
 static void on_file_left(WatchListener *listener, Node *dir, const char *name, uint32_t cookie)
 {
     Engine *engine = engine_of(listener);
@@ -296,7 +303,7 @@ static void on_file_left(WatchListener *listener, Node *dir, const char *name, u
         return;
     }
     change = pending_find(&engine->pending, dir, name);
-    renames_left(&engine->renames, dir, name, path, cookie, change && change->written);
+    renames_left(&engine->renames, dir, name, path, cookie, change && is_unread(change));
 }
 
 static void on_file_arrived(WatchListener *listener, Node *dir, const char *name, uint32_t cookie)

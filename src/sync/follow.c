@@ -68,12 +68,13 @@ static FollowState check_chain(Engine *engine, Rename *first, bool confirm)
     Rename *rename = first;
 
     do {
+        bool is_first = rename == first;
         FollowState state = check_link(engine, rename, confirm);
         CLEANUP_FREE char *path = NULL;
         Rename *next;
 
         if (state == FOLLOW_STATE_FREE) /* its row is in nobody's way any more */
-            return rename == first ? FOLLOW_STATE_FREE : FOLLOW_STATE_READY;
+            return is_first ? FOLLOW_STATE_FREE : FOLLOW_STATE_READY;
         if (state != FOLLOW_STATE_READY)
             return state;
         path = place_path(rename);
@@ -130,6 +131,7 @@ static void overtake(Engine *engine, const Rename *rename)
     if (!change || (change->state != CHANGE_STATE_MEDIA && change->state != CHANGE_STATE_WRITING))
         return;
     change->overtaken = true;
+    change->reread = true; /* size and mtime may not tell what it was read for */
     (void)engine_touch_for(engine, change, rename->dir, rename->name);
 }
 

@@ -194,14 +194,24 @@ static bool is_in_the_way(Engine *engine, const Rename *rename)
            !moves_will_take_along(&engine->moves, rename->from);
 }
 
+/* inspections_end() - nothing waits for them any more */
+void inspections_end(Engine *engine)
+{
+    engine->inspections_until = 0;
+}
+
 /* inspections_wait() - is it too early for directories' rows to follow them? They would be moved
  * over rows of which nobody knows yet where they belong */
 bool inspections_wait(Engine *engine)
 {
     bool waits = false;
 
-    if (!moves_are_due(&engine->moves))
+    if (!moves_are_due(&engine->moves)) {
+        inspections_end(engine);
         return false;
+    }
+    if (engine->inspections_until > 0 && clock_now() >= engine->inspections_until)
+        return false; /* until they have been carried out */
     LIST_FOREACH (link, &engine->renames.doubtful) {
         const Rename *rename = CONTAINER_OF(link, Rename, doubt);
 
@@ -209,6 +219,10 @@ bool inspections_wait(Engine *engine)
                                  (rename->partner && is_in_the_way(engine, rename->partner))))
             waits |= is_inspected(engine, rename) || inspect(engine, rename);
     }
+    if (!waits)
+        inspections_end(engine);
+    else if (engine->inspections_until == 0)
+        engine->inspections_until = clock_now() + WAIT;
     return waits;
 }
 

@@ -58,7 +58,7 @@ bool judge_sighting(Round *round, Sighting *item)
     bool seen = item->directory == PROBE_RESULT_OK && type != ENTRY_TYPE_ERROR;
     bool tells = seen && here && here->doubtful && !here->covered && !here->revived;
 
-    if (item->change->again)
+    if (item->change->again && item->change->tries++ < DECIDE_TRIES)
         return true; /* what was seen may be older than the doubt */
     if (here && here->guessed && !here->doubtful && !doubter && seen)
         judge_guess(renames, item, here);

@@ -280,10 +280,9 @@ def test_many_out_and_over_others_and_home(lib):
     assert {name: lib.row(name)["id"] for name in names} == before
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-def test_saved_by_rename_from_a_new_directory_and_renamed(lib, at_once):
+def test_saved_by_rename_from_a_new_directory_and_renamed(lib):
     before = lib.decorate("r/a.jpg")["id"]
-    with unseen(lib) if at_once else contextlib.nullcontext():
+    with unseen(lib):
         lib.photo("r/made/new.jpg")
         lib.rename("r/made/new.jpg", "r/a.jpg")
         lib.rename("r/a.jpg", "s/end.jpg")
