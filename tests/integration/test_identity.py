@@ -217,12 +217,13 @@ def test_out_and_over_another_and_on(lib, end):
     assert lib.identity(end) == before
 
 
-def test_saved_by_rename_and_renamed(lib):
+@pytest.mark.parametrize("source", ["outside/new.jpg", "r/made/new.jpg"])
+def test_saved_by_rename_and_renamed(lib, source):
     """Where its inode is nobody's, the row of the name goes with it."""
     before = lib.decorate("r/a.jpg")["id"]
-    lib.photo("outside/new.jpg")
     with unseen(lib):
-        lib.rename("outside/new.jpg", "r/a.jpg")
+        lib.photo(source)
+        lib.rename(source, "r/a.jpg")
         lib.rename("r/a.jpg", "s/end.jpg")
     lib.expect(START - {"r/a.jpg"} | {"s/end.jpg"})
     assert lib.row("s/end.jpg")["id"] == before
@@ -278,16 +279,6 @@ def test_many_out_and_over_others_and_home(lib):
             lib.rename(name.replace("r/", "s/"), name)
     lib.expect(START | set(names))
     assert {name: lib.row(name)["id"] for name in names} == before
-
-
-def test_saved_by_rename_from_a_new_directory_and_renamed(lib):
-    before = lib.decorate("r/a.jpg")["id"]
-    with unseen(lib):
-        lib.photo("r/made/new.jpg")
-        lib.rename("r/made/new.jpg", "r/a.jpg")
-        lib.rename("r/a.jpg", "s/end.jpg")
-    lib.expect(START - {"r/a.jpg"} | {"s/end.jpg"})
-    assert lib.row("s/end.jpg")["id"] == before
 
 
 def test_guess_that_left_the_library(lib):
