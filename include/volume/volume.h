@@ -49,6 +49,7 @@ int volumes_get_private(Volumes *volumes, Volume **ret_volume);
 void volume_run(Volumes *volumes, Volume *volume, WorkerJob *job);
 /* Starts threads of private ones that wait; true: not all of them, to be called again soon. */
 bool volumes_start(Volumes *volumes);
+Volume *volume_use(Volume *volume);     /* one user more; returns it */
 Volume *volume_release(Volume *volume); /* one user less; returns NULL */
 /* Ends those without users whose thread is at rest. Not from a job's done(). */
 void volumes_reap(Volumes *volumes);

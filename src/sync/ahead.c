@@ -266,18 +266,11 @@ static void probed(WorkerJob *job)
 }
 
 /* Changes of one directory mostly come one after the other. */
-static int look_directory(Look *look, Node *dir, ProbeDirectory **directory)
+static int look_directory(Look *look, const Node *dir, ProbeDirectory **directory)
 {
-    CLEANUP_FREE char *path = NULL;
-    int r;
-
     if (look->n_items > 0 && look->items[look->n_items - 1].dir == dir)
         return 0;
-    path = node_path_new(dir);
-    r = path ? probe_job_add_directory(&look->probe, path, dir->dev, dir->ino, directory) : -ENOMEM;
-    if (r == 0)
-        (*directory)->follow = dir->is_root;
-    return r;
+    return probe_node(&look->probe, dir, directory);
 }
 
 static int look_add(Look *look, Change *change, ProbeDirectory **directory)
@@ -304,8 +297,7 @@ static Look *look_new(Engine *engine, Volume *volume)
     if (!look)
         return NULL;
     look->engine = engine;
-    look->volume = volume;
-    volume->users++;
+    look->volume = volume_use(volume);
     probe_job_init(&look->probe, probed);
     return look;
 }

@@ -116,30 +116,13 @@ static bool is_moved(const Doubt *doubt)
 }
 
 /* A root has no directory above it that is known. */
-static int ask_for_root(Doubt *doubt, const Node *node)
+static int ask_for_known(Doubt *doubt)
 {
+    const Node *known = doubt->known;
     ProbeDirectory *directory;
-    int r =
-        probe_job_add_directory(&doubt->probe, node_name(node), node->dev, node->ino, &directory);
 
-    if (r < 0)
-        return error_trace(r);
-    directory->follow = true;
-    return 0;
-}
-
-static int ask_for(Doubt *doubt, const Node *parent, const char *name)
-{
-    CLEANUP_FREE char *path = node_path_new(parent);
-    ProbeDirectory *directory;
-    int r = path
-                ? probe_job_add_directory(&doubt->probe, path, parent->dev, parent->ino, &directory)
-                : -ENOMEM;
-
-    if (r < 0)
-        return error_trace(r);
-    directory->follow = parent->is_root;
-    return probe_directory_add(directory, name, NULL);
+    return known->parent ? probe_name(&doubt->probe, known->parent, node_name(known))
+                         : probe_node(&doubt->probe, known, &directory);
 }
 
 /* Is the directory at the place that was asked for? */
@@ -242,17 +225,11 @@ static void doubt_looked(WorkerJob *job)
 /* False: no memory. */
 static bool doubt_look(Doubt *doubt)
 {
-    const Node *known = doubt->known;
-    int r;
-
     probe_job_done(&doubt->probe);
     probe_job_init(&doubt->probe, doubt_looked);
     doubt->begun = doubt->engine->tree->n_moves;
-    r = known->parent ? ask_for(doubt, known->parent, node_name(known))
-                      : ask_for_root(doubt, known);
-    if (r == 0 && doubt->parent)
-        r = ask_for(doubt, doubt->parent, doubt->name);
-    if (r < 0)
+    if (ask_for_known(doubt) < 0 ||
+        (doubt->parent && probe_name(&doubt->probe, doubt->parent, doubt->name) < 0))
         return false;
     volume_submit(doubt->engine, doubt->volume, &doubt->probe.job);
     return true;
@@ -312,8 +289,7 @@ bool doubt_start(const Scan *scan, Node *known, Node *parent, const char *name)
     if (!doubt)
         return false;
     doubt->engine = engine;
-    doubt->volume = volume;
-    volume->users++;
+    doubt->volume = volume_use(volume);
     doubt->known = node_ref(known);
     doubt->parent = parent ? node_ref(parent) : NULL;
     doubt->name = strdup(name);

@@ -119,20 +119,13 @@ static int verify_add(Verify *verify, Sighting *item, size_t i)
     const StoreRow *row = &item->candidates[i];
     Entry *entry = &item->candidate_entries[i];
     VolumeLook look = volume_may_look(round->engine, round->volume, row->path);
-    CLEANUP_FREE char *parent = path_parent(row->path);
-    ProbeDirectory *directory;
-    int r = parent ? 0 : -ENOMEM;
 
     if (look != VOLUME_LOOK_FREE) {
         entry->type = ENTRY_TYPE_ERROR; /* it is of another volume's file, for all that is known */
         item->is_early |= look == VOLUME_LOOK_LATER;
         return 0;
     }
-    if (r == 0)
-        r = probe_job_add_directory(&verify->probe, parent, 0, 0, &directory);
-    if (r == 0)
-        directory->follow = true;
-    return r == 0 ? probe_directory_add(directory, path_name(row->path), entry) : r;
+    return probe_path(&verify->probe, row->path, true, entry);
 }
 
 static void round_verify(Round *round)
@@ -258,23 +251,18 @@ static int compare_changes(const void *a, const void *b)
 static int round_fill(Round *round)
 {
     ProbeDirectory *directory = NULL;
-    Node *last = NULL;
+    const Node *last = NULL;
 
     qsort(round->items, round->n_items, sizeof(*round->items), compare_changes);
     for (size_t i = 0; i < round->n_items; i++) {
-        Change *change = round->items[i].change;
-        int r = 0;
+        const Change *change = round->items[i].change;
+        int r;
 
         if (change->dir != last) {
-            CLEANUP_FREE char *path = node_path_new(change->dir);
-
-            r = path ? probe_job_add_directory(&round->probe, path, change->dir->dev,
-                                               change->dir->ino, &directory)
-                     : -ENOMEM;
+            r = probe_node(&round->probe, change->dir, &directory);
             if (r < 0)
-                return error_trace(r);
+                return r;
             directory->owner = node_ref(change->dir);
-            directory->follow = change->dir->is_root;
             last = change->dir;
         }
         r = probe_directory_add(directory, change->name, &round->items[i]);
@@ -292,7 +280,7 @@ static void round_start(Round *round)
     engine->counters.rounds++;
     engine->counters.probes += round->n_items;
     round->volume->busy = true;
-    round->volume->users++;
+    (void)volume_use(round->volume);
     round->moves_begun = engine->tree->n_moves;
     probe_job_init(&round->probe, probed);
     if (round_fill(round) < 0) {

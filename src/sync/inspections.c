@@ -106,18 +106,11 @@ static void inspected(WorkerJob *job)
 /* False: no memory. */
 static bool look(Inspection *inspection)
 {
-    const Node *dir = inspection->dir;
-    CLEANUP_FREE char *path = node_path_new(dir);
-    ProbeDirectory *directory;
-
     probe_job_done(&inspection->probe);
     probe_job_init(&inspection->probe, inspected);
-    if (!path ||
-        probe_job_add_directory(&inspection->probe, path, dir->dev, dir->ino, &directory) < 0 ||
-        probe_directory_add(directory, inspection->name, NULL) < 0 ||
+    if (probe_name(&inspection->probe, inspection->dir, inspection->name) < 0 ||
         timer_arm_at(&inspection->timer, inspection->until) < 0)
         return false;
-    directory->follow = dir->is_root;
     inspection->waiting = false;
     inspection->begun = inspection->engine->renames.n_events;
     volume_submit(inspection->engine, inspection->volume, &inspection->probe.job);
@@ -159,8 +152,7 @@ static bool inspect(Engine *engine, const Rename *rename)
     if (!inspection)
         return false;
     inspection->engine = engine;
-    inspection->volume = volume;
-    volume->users++;
+    inspection->volume = volume_use(volume);
     inspection->dir = node_ref(rename->dir);
     inspection->name = strdup(rename->name);
     inspection->until = clock_now() + WAIT;

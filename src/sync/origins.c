@@ -174,27 +174,14 @@ static void looked(WorkerJob *job)
     }
 }
 
-static int look_at(Origin *origin, const char *path, bool follow)
-{
-    CLEANUP_FREE char *parent = path_parent(path);
-    ProbeDirectory *directory;
-    int r = parent ? 0 : -ENOMEM;
-
-    if (r == 0)
-        r = probe_job_add_directory(&origin->probe, parent, 0, 0, &directory);
-    if (r == 0)
-        directory->follow = follow;
-    return r == 0 ? probe_directory_add(directory, path_name(path), NULL) : r;
-}
-
 static int look(Origin *origin, const char *path)
 {
-    int r = look_at(origin, origin->rows_path, true);
+    int r = probe_path(&origin->probe, origin->rows_path, true, NULL);
 
     for (size_t i = 0; i < origin->known.n_samples && r == 0; i++) {
         CLEANUP_FREE char *sample = path_join(path, origin->known.samples[i].below);
 
-        r = sample ? look_at(origin, sample, false) : -ENOMEM;
+        r = sample ? probe_path(&origin->probe, sample, false, NULL) : -ENOMEM;
     }
     if (r == 0)
         volume_submit(origin->engine, origin->volume, &origin->probe.job);
@@ -260,8 +247,7 @@ static bool take_suspected(Engine *engine, JoinDirectory *directory)
 
     if (!origin)
         return false;
-    origin->volume = volume_of(engine, directory->node);
-    origin->volume->users++;
+    origin->volume = volume_use(volume_of(engine, directory->node));
     origin->known = directory->origin;
     directory->origin = (StoreOrigin){0};
     origin->rows_path = strdup(origin->known.path);

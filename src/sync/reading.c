@@ -208,10 +208,8 @@ static void opened(WorkerJob *job)
 /* Where the file is now; the task is one of the volume's users. */
 static void task_find_volume(MediaTask *task)
 {
-    Volume *volume = volume_of(task->engine, task->change->dir);
+    Volume *volume = volume_use(volume_of(task->engine, task->change->dir));
 
-    if (volume)
-        volume->users++;
     (void)volume_release(task->volume);
     task->volume = volume;
 }

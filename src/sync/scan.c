@@ -214,8 +214,7 @@ static void take_real_path(Scan *scan)
     if (!first || first->id != 1 || root->gone || root_set_real_path(root, first->real_path) < 0)
         return;
     (void)volume_release(scan->volume);
-    scan->volume = root->place.volume;
-    scan->volume->users++;
+    scan->volume = volume_use(root->place.volume);
 }
 
 /* The first directory of a root was not compared (held, unreadable, reached twice): no verdict will
@@ -329,13 +328,6 @@ static Scan *scan_new(Engine *engine, const char *path, Volume *volume)
     return scan;
 }
 
-static Volume *use(Volume *volume)
-{
-    if (volume)
-        volume->users++;
-    return volume;
-}
-
 /*
  * scan_root() - look at a root from its first directory on; its verdict comes first
  * @idle: at idle I/O priority
@@ -346,7 +338,7 @@ void scan_root(Root *root, bool idle)
 {
     Engine *engine = root->engine;
     bool known = root->state == ROOT_STATE_ONLINE && !root->unsure && root->place.volume;
-    Volume *volume = known ? use(root->place.volume) : NULL;
+    Volume *volume = known ? volume_use(root->place.volume) : NULL;
     Scan *scan;
 
     if (root->scan) {
@@ -384,7 +376,7 @@ static Volume *volume_at(Engine *engine, Node *dir, const char *name, bool *ret_
 
     *ret_is_mount = mount != NULL;
     if (!mount)
-        return use(volume_of(engine, dir));
+        return volume_use(volume_of(engine, dir));
     if (mount->kind == MOUNT_KIND_PSEUDO || volumes_get(&engine->volumes, mount, &volume) < 0)
         return NULL;
     return volume;

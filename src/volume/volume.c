@@ -140,8 +140,7 @@ int volumes_get(Volumes *volumes, const Mount *mount, Volume **ret_volume)
     LIST_FOREACH (link, &volumes->list) {
         volume = CONTAINER_OF(link, Volume, link);
         if (is_volume_of(volume, mount, device)) {
-            volume->users++;
-            *ret_volume = volume;
+            *ret_volume = volume_use(volume);
             return 0;
         }
     }
@@ -205,6 +204,15 @@ bool volumes_start(Volumes *volumes)
         worker_submit(volume->worker, STEAL_PTR(volume->first));
     }
     return !list_is_empty(&volumes->waiting);
+}
+
+/* volume_use() - one user more; accepts NULL, returns its argument. Released by volume_release().
+ */
+Volume *volume_use(Volume *volume)
+{
+    if (volume)
+        volume->users++;
+    return volume;
 }
 
 /* volume_release() - one user less; accepts NULL and returns NULL */
