@@ -1,16 +1,18 @@
 #pragma once
-/* What sync/renames.c and sync/renames-doubts.c share. */
+/* What the files of sync/renames*.c share. */
 
 #include "sync/renames.h"
 
-/* ---- entries: sync/renames.c ---- */
+/* ---- the table: sync/renames-table.c ---- */
 
+Rename *renames_in_air(const Renames *renames, uint32_t cookie); /* or NULL */
 Rename *rename_new(Renames *renames, const char *path); /* without a place; NULL without memory */
 void rename_lift(Renames *renames, Rename *rename);     /* takes it from its place */
 void rename_drop(Renames *renames, Rename *rename);     /* takes it out, and nothing else */
 /* Puts it at a name, where no other is. Without memory it is forgotten: false. */
 bool rename_place(Renames *renames, Rename *rename, Node *dir, const char *name);
 bool rename_fly(Renames *renames, Rename *rename, Node *dir, const char *name, uint32_t cookie);
+bool rename_set_from(Renames *renames, Rename *rename, char *path); /* takes path over */
 void rename_free_name(Node **dir, char **name);
 
 /* ---- what arrived before it left: sync/renames-strays.c ---- */
