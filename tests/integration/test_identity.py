@@ -9,7 +9,7 @@ import signal
 import pytest
 
 import media
-from harness import wait_for
+from harness import edited, wait_for
 
 START = {"r/a.jpg", "r/dir/b.jpg", "s/other.jpg"}
 
@@ -21,6 +21,45 @@ def lib(library):
         lib.photo(name)
     lib.start()
     return lib
+
+
+@contextlib.contextmanager
+def unseen(lib):
+    """All of it has happened when the daemon looks."""
+    lib.daemon.process.send_signal(signal.SIGSTOP)
+    yield
+    lib.daemon.process.send_signal(signal.SIGCONT)
+    lib.settle()
+
+
+@contextlib.contextmanager
+def unread(lib):
+    """What is to be decoded waits."""
+    workers = lib.daemon.children()
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+
+
+def wait_until_read(lib):
+    wait_for("it is being read", lambda: lib.counter("media_queue") > 0)
+
+
+def two_pictures():
+    """Of one length, and each of its own size."""
+    return [media.jpeg(*size).ljust(4000, b"-") for size in ((16, 12), (20, 30))]
+
+
+def edit_in_secret(path, data):
+    """Neither length nor time of modification tell of it."""
+    was = os.stat(path)
+    with open(path, "r+b") as file:
+        file.write(data)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
 def test_state_removed_meanwhile(lib):
@@ -52,13 +91,13 @@ def test_restarted_between(lib):
 def test_new_file_with_the_inode_of_a_photo_that_went(lib):
     """A file that is made and written to is nobody's, though all that stat(2) says of it is what
     was said of a photo that has just gone."""
-    pictures = [media.jpeg(*size).ljust(4000, b"-") for size in ((16, 12), (20, 30))]
-    path = lib.put("r/gone.jpg", pictures[0])
+    first, second = two_pictures()
+    path = lib.put("r/gone.jpg", first)
     lib.settle()
     before, gone = lib.row("r/gone.jpg")["id"], os.stat(path)
     os.unlink(path)
     with open(lib.path("r/new.jpg"), "xb") as file:
-        file.write(pictures[1])
+        file.write(second)
     os.utime(file.name, ns=(gone.st_atime_ns, gone.st_mtime_ns))
     new = os.stat(file.name)
     if new.st_ino != gone.st_ino:
@@ -66,15 +105,6 @@ def test_new_file_with_the_inode_of_a_photo_that_went(lib):
     assert (new.st_size, new.st_mtime_ns) == (gone.st_size, gone.st_mtime_ns)
     lib.expect(START | {"r/new.jpg"})
     assert lib.row("r/new.jpg")["id"] != before
-
-
-@contextlib.contextmanager
-def unseen(lib):
-    """All of it has happened when the daemon looks."""
-    lib.daemon.process.send_signal(signal.SIGSTOP)
-    yield
-    lib.daemon.process.send_signal(signal.SIGCONT)
-    lib.settle()
 
 
 def test_link_in_the_place_of_an_edited_photo(lib):
@@ -93,15 +123,13 @@ def test_link_in_the_place_of_an_edited_photo(lib):
 def test_link_written_to_before_the_photo_went(lib):
     """A file that is created and written to is new, unless a row's file was there still to be linked
     to."""
-    pictures = [media.jpeg(*size).ljust(4000, b"-") for size in ((16, 12), (20, 30))]
-    path = lib.put("r/photo.jpg", pictures[0])
+    first, second = two_pictures()
+    path = lib.put("r/photo.jpg", first)
     lib.settle()
-    before, was = lib.row("r/photo.jpg")["id"], os.stat(path)
+    before = lib.row("r/photo.jpg")["id"]
     with unseen(lib):
         os.link(path, lib.path("s/link.jpg"))
-        with open(lib.path("s/link.jpg"), "r+b") as file:
-            file.write(pictures[1])
-        os.utime(file.name, ns=(was.st_atime_ns, was.st_mtime_ns))
+        edit_in_secret(lib.path("s/link.jpg"), second)
         os.unlink(path)
     lib.expect(START | {"s/link.jpg"})
     assert lib.row("s/link.jpg")["id"] == before
@@ -298,16 +326,43 @@ def test_come_to_a_name_whose_file_is_being_read(lib):
     before = lib.decorate("r/a.jpg")
     lib.photo("r/dir/c.jpg")
     lib.settle()
-    workers = lib.daemon.children()
-    for worker in workers:
-        os.kill(worker, signal.SIGSTOP)
-    lib.photo("s/new.jpg")
-    wait_for("it is being read", lambda: lib.counter("media_queue") > 0)
-    os.link(lib.path("s/new.jpg"), lib.path("s/link.jpg"))
-    lib.rename("r/a.jpg", "s/new.jpg")
-    lib.daemon.wait_line(r"moved \S+/r/a.jpg -> \S+/s/new.jpg")
-    for worker in workers:
-        os.kill(worker, signal.SIGCONT)
+    with unread(lib):
+        lib.photo("s/new.jpg")
+        wait_until_read(lib)
+        os.link(lib.path("s/new.jpg"), lib.path("s/link.jpg"))
+        lib.rename("r/a.jpg", "s/new.jpg")
+        lib.daemon.wait_line(r"moved \S+/r/a.jpg -> \S+/s/new.jpg")
     lib.expect(START - {"r/a.jpg"} | {"r/dir/c.jpg", "s/new.jpg", "s/link.jpg"})
     assert lib.identity("s/new.jpg") == before
     assert not [line for line in lib.daemon.lines if line.endswith("added " + lib.path("s/new.jpg"))]
+
+
+def test_renamed_while_an_edit_is_being_read(lib):
+    """That it was edited goes with it: nothing at its new name tells."""
+    first, second = two_pictures()
+    path = lib.put("r/photo.jpg", first)
+    lib.settle()
+    before = lib.decorate("r/photo.jpg")
+    with unread(lib):
+        edit_in_secret(path, second)
+        wait_until_read(lib)
+        lib.rename("r/photo.jpg", "s/photo.jpg")
+        lib.daemon.wait_line(r"moved \S+/r/photo.jpg -> \S+/s/photo.jpg")
+    lib.expect(START | {"s/photo.jpg"})
+    assert lib.identity("s/photo.jpg") == edited(before)
+
+
+def test_comes_to_a_name_at_which_it_is_being_read(lib):
+    """It was edited by a link, whose name it takes before that has been read."""
+    first, second = two_pictures()
+    lib.put("r/photo.jpg", first)
+    lib.settle()
+    before = lib.decorate("r/photo.jpg")
+    with unread(lib):
+        os.link(lib.path("r/photo.jpg"), lib.path("s/link.jpg"))
+        edit_in_secret(lib.path("s/link.jpg"), second)
+        wait_until_read(lib)
+        os.unlink(lib.path("s/link.jpg"))
+        lib.rename("r/photo.jpg", "s/link.jpg")
+    lib.expect(START | {"s/link.jpg"})
+    assert lib.identity("s/link.jpg") == edited(before)
