@@ -31,13 +31,16 @@ def run(bench):
             program.start(library.root)
         programs[0].settle()
         time.sleep(2)  # until the last of them has told what it had to tell
-        results = []
+        results, passes = [], []
         for _ in range(bench.runs):
             results.append(_measure(programs, seconds))
+            passes.append(programs[0].counters()["collections"])  # so far
             bench.say(_who(_wakeups(results[-1]["pictopy-sync"])))
         memory = {p.name: Memory(p.pid) for p in programs}
         watches = programs[0].counters()["watches"]
-    return _table(results, memory, watches, seconds)
+    table = _table(results, memory, watches, seconds)
+    _tell_daemon(table, [result["pictopy-sync"] for result in results], passes)
+    return table
 
 
 def _wakeups(pair):
@@ -60,8 +63,18 @@ def _table(results, memory, watches, seconds):
     table.goal("pictopy-sync, wake-ups", totals["pictopy-sync"][0], allowed + 1, "{:.0f}")
     table.goal("pictopy-sync, CPU, clock ticks of 10 ms", totals["pictopy-sync"][1], 0, "{:.0f}")
     table.note(f"The service manager's watchdog (every {WATCHDOG_USEC // 2_000_000} s) accounts "
-               f"for {allowed:.0f} wake-ups. By thread: "
-               f"{_who(_wakeups(results[-1]['pictopy-sync']))}.")
+               f"for {allowed:.0f} wake-ups.")
     table.note("Wake-ups: voluntary context switches of all threads and child processes. The "
                "library is the one of startup; its rows are on disk, not in memory.")
     return table
+
+
+def _tell_daemon(table, pairs, passes):
+    """A median hides the run into which the daily work falls: each run, and that one by itself."""
+    table.note("pictopy-sync, wake-ups run by run: "
+               + ", ".join(f"{sum(_wakeups(pair).values()):,}" for pair in pairs) + ".")
+    for number, (pair, before, after) in enumerate(zip(pairs, [0, *passes], passes), 1):
+        if after > before:
+            table.note(f"Into run {number} fell the pass over the thumbnails that no row names (some "
+                       f"minutes after the start, then once a day): {_who(_wakeups(pair))} wake-ups, "
+                       f"{pair[1].cpu - pair[0].cpu:.2f} s of CPU time.")
