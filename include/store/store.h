@@ -82,10 +82,7 @@ int store_register_folder(Store *store, const char *path, int64_t mtime, char **
 /* ---- folders ---- */
 
 typedef struct StoreFolder {
-    char *id;
-    char *parent_id; /* NULL for a root */
-    char *path;
-    int64_t mtime; /* last_modified_time, seconds */
+    const char *id, *path; /* in StoreFolders.strings */
     bool ai_tagging;
     char status[16]; /* indexing_status; "" where the column is missing or NULL */
 } StoreFolder;
@@ -94,6 +91,7 @@ typedef struct StoreFolders {
     StoreFolder *items; /* in path order (memcmp) */
     size_t count;
     size_t capacity;
+    Arena strings;
 } StoreFolders;
 
 /* Has another process changed PictoPy.db since the last call (PRAGMA data_version, or the file was

@@ -42,11 +42,11 @@ static void test_folders(void **state)
     for (size_t i = 1; i < folders.count; i++)
         assert_true(strcmp(folders.items[i - 1].path, folders.items[i].path) < 0);
     assert_string_equal(folders.items[2501].path, "/z");
-    assert_string_equal(folders.items[2501].parent_id, "y");
+    assert_string_equal(folders.items[2501].id, "z");
     assert_string_equal(folders.items[2501].status, "in_progress");
     assert_true(folders.items[2501].ai_tagging);
-    assert_int_equal(folders.items[2501].mtime, 99);
-    assert_null(folders.items[2500].parent_id);
+    assert_false(folders.items[2500].ai_tagging);
+    assert_string_equal(folders.items[2500].status, "completed");
     store_folders_done(&folders);
 }
 
