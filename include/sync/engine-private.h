@@ -443,11 +443,6 @@ const Mount *mount_at_node(const Engine *engine, const Node *dir, const char *na
 int place_set_mount(Engine *engine, Node *node, const Mount *mount);
 void places_sweep(Engine *engine);
 void places_look(Engine *engine); /* has something been mounted? */
-/* probes.c: asking a volume's thread about names. 0 or -ENOMEM */
-int probe_node(ProbeJob *probe, const Node *dir, ProbeDirectory **ret_directory);
-int probe_name(ProbeJob *probe, const Node *dir, const char *name);
-int probe_path(ProbeJob *probe, const char *path, bool follow, void *owner);
-
 /* proof.c: is a file system the one that the rows speak of? */
 void place_prove(Engine *engine, Node *node, const ReconcileResult *result);
 void places_judge(Engine *engine); /* scans have ended */
@@ -466,6 +461,11 @@ void looks_continue(Engine *engine);
 void volume_answered(Engine *engine, Volume *volume);
 void volumes_answered(Engine *engine); /* at the begin of a round */
 bool node_is_hung(const Engine *engine, const Node *node);
+
+/* probes.c: asking a volume's thread about names. 0 or -ENOMEM */
+int probe_node(ProbeJob *probe, const Node *dir, ProbeDirectory **ret_directory);
+int probe_name(ProbeJob *probe, const Node *dir, const char *name);
+int probe_path(ProbeJob *probe, const char *path, bool follow, void *owner);
 
 /* poll.c */
 void poll_init(Engine *engine);

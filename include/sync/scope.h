@@ -15,3 +15,11 @@ int scope_rules_add_folder(Rules *rules, const char *path);
 /* Does the scan of a registered folder above lead to this one? Else it is a root. */
 bool scope_is_covered(const Rules *rules, const char *path, ScopeIsFolder is_folder,
                       const void *owner);
+/* The folder that was asked about before: what holds for one holds for all in its directory. */
+typedef struct ScopeLast {
+    const char *path; /* borrowed; NULL: none yet */
+    bool covered;
+} ScopeLast;
+/* The same, of one folder after the other. */
+bool scope_is_next_covered(const Rules *rules, ScopeLast *last, const char *path,
+                           ScopeIsFolder is_folder, const void *owner);

@@ -38,6 +38,6 @@ typedef struct ProbeJob {
 
 void probe_job_init(ProbeJob *probe, void (*done)(WorkerJob *));
 int probe_job_add_directory(ProbeJob *probe, const char *path, uint64_t dev, uint64_t ino,
-                            ProbeDirectory **ret_directory); /* valid until the next one is added */
+                            ProbeDirectory **ret_directory); /* valid until the next call */
 int probe_directory_add(ProbeDirectory *directory, const char *name, void *owner);
 void probe_job_done(ProbeJob *probe); /* frees the contents */

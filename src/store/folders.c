@@ -6,7 +6,6 @@
 
 #include "store/core.h"
 #include "util/array.h"
-#include "util/error.h"
 
 #define FOLDERS_PAGE 1000
 
@@ -56,10 +55,11 @@ static int step_text(sqlite3_stmt *s)
     return code == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_TEXT ? SQLITE_DONE : code;
 }
 
-/* Reads one page behind last, which becomes the page's last path; it may hold any bytes. */
+/* Reads one page behind last, which may hold any bytes. *ret_more: it was full, and last is its
+ * last path now. */
 static int folders_read_rows(Store *store, StoreFolders *folders, Text *last, bool *ret_more)
 {
-    CLEANUP(text_done) Text sql = {0};
+    CLEANUP(text_done) Text sql = {0}, next = {0};
     CLEANUP_STATEMENT sqlite3_stmt *s = NULL;
     int r = folders_sql(store, &sql);
     int code;
@@ -75,15 +75,18 @@ static int folders_read_rows(Store *store, StoreFolders *folders, Text *last, bo
         r = folder_take(folders, s);
         if (r)
             return r;
-        if (n < FOLDERS_PAGE)
-            continue;
-        *ret_more = true;
-        text_clear(last);
-        text_append_bytes(last, sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+        if (n == FOLDERS_PAGE) {
+            text_append_bytes(&next, sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+            *ret_more = true;
+        }
     }
     if (code != SQLITE_DONE)
         return store_fail(store, code, "cannot read the folders");
-    return last->failed ? -ENOMEM : 0;
+    if (*ret_more) { /* not before: it is bound */
+        text_clear(last);
+        text_append_bytes(last, next.data, next.length);
+    }
+    return next.failed || last->failed ? -ENOMEM : 0;
 }
 
 static int folders_read_page(Store *store, StoreFolders *folders, Text *last, bool *ret_more)

@@ -281,8 +281,10 @@ static int look_add(Look *look, Change *change, ProbeDirectory **directory)
     change->ahead.asked = true;
     if (r == 0 && *directory)
         r = probe_directory_add(*directory, change->name, item);
-    if (r < 0 || !*directory)
+    if (r < 0 || !*directory) {
+        *directory = NULL; /* it is nobody's, or not that of the last one */
         return error_trace(r < 0 ? r : -ENOMEM);
+    }
     item->dir = node_ref(change->dir);
     item->name = (*directory)->names[(*directory)->n_names - 1].name;
     item->touches = change->touches;

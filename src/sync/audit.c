@@ -269,6 +269,7 @@ static int build_rules(Audit *audit)
 
 static int audit_all(Audit *audit)
 {
+    ScopeLast last = {0};
     int r = STORE_E_BUSY;
 
     for (unsigned i = 0; i < BUSY_TRIES && r == STORE_E_BUSY; i++) {
@@ -283,7 +284,7 @@ static int audit_all(Audit *audit)
     for (size_t i = 0; r == 0 && i < audit->folders.count; i++) {
         const char *path = audit->folders.items[i].path;
 
-        if (!scope_is_covered(audit->rules, path, is_folder, &audit->folders))
+        if (!scope_is_next_covered(audit->rules, &last, path, is_folder, &audit->folders))
             r = audit_root(audit, path);
     }
     return r;

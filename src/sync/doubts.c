@@ -17,13 +17,11 @@
  * second, for it may have been lost. Both are looked at on the thread of the older one's volume,
  * though the way to the newer one may lead over another volume: the scan has just come that way.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sync/engine-private.h"
 #include "util/clock.h"
-#include "util/error.h"
 
 #define WAIT_FOR_EVENTS CLOCK_US_PER_SEC
 #define LOOK_AGAIN      (20 * CLOCK_US_PER_MS)

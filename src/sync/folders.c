@@ -51,8 +51,7 @@ typedef struct FoldersTask {
     FolderRefs removed;      /* of before: without those below another one that was removed */
     FolderRefs roots;        /* of now */
     FolderRefs always;       /* of now: the ignore globs would hide them */
-    const char *sibling;     /* the one before, */
-    bool covered;            /* and what was found of it */
+    ScopeLast last;          /* of now, while roots are found */
     char **excluded;
     size_t n_excluded;
     uint64_t n_problems; /* at the first reading */
@@ -99,19 +98,6 @@ static bool is_renewed(const FoldersTask *task, const char *path)
     return now && strcmp(before->id, now->id) != 0;
 }
 
-/* Does a scan of a folder above lead to it? Of those in one directory that is the same, and one
- * mostly comes behind the other. */
-static bool is_covered(FoldersTask *task, const char *path)
-{
-    size_t above = (size_t)(path_name(path) - path);
-
-    if (!task->sibling || strncmp(path, task->sibling, above) != 0 ||
-        path_name(task->sibling) != task->sibling + above || !task->sibling[above])
-        task->covered = scope_is_covered(task->rules, path, is_folder, task->now);
-    task->sibling = path;
-    return task->covered;
-}
-
 static int sort_row(FoldersTask *task, const SnapshotFolder *folder, const char *status)
 {
     bool is_new = task->before && !find(task->before, folder->path);
@@ -123,7 +109,8 @@ static int sort_row(FoldersTask *task, const SnapshotFolder *folder, const char 
         r = refs_add(&task->fresh, folder);
     if (r == 0 && strcmp(status, "in_progress") == 0)
         r = refs_add(&task->importing, folder);
-    if (r == 0 && !is_covered(task, folder->path))
+    if (r == 0 &&
+        !scope_is_next_covered(task->rules, &task->last, folder->path, is_folder, task->now))
         r = refs_add(&task->roots, folder);
     if (r == 0 && glob_list_matches(&task->rules->ignore_directories, path_name(folder->path)))
         r = refs_add(&task->always, folder);
@@ -160,7 +147,7 @@ static int compare(FoldersTask *task, StoreFolders *rows)
     size_t size = 0;
     int r;
 
-    task->sibling = NULL;
+    task->last = (ScopeLast){0};
     for (size_t i = 0; i < rows->count; i++)
         size += strlen(rows->items[i].id) + strlen(rows->items[i].path) + 2;
     r = snapshot_folders_new(rows->count, size, &task->now);

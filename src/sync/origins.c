@@ -29,7 +29,6 @@
 #include <string.h>
 
 #include "sync/engine-private.h"
-#include "util/error.h"
 
 #define ORIGINS_ACTIVE 64  /* are looked at and moved at a time; further ones are put off */
 #define ORIGINS_MAX    256 /* with those that wait for others; further ones are not taken for any */

@@ -9,9 +9,11 @@
 #include "sync/engine-private.h"
 #include "util/error.h"
 
-/* probe_node() - a directory of the tree, to be asked about names, or about itself alone
- * @ret_directory: valid until the next one is added
- * 0 or -ENOMEM. */
+/*
+ * probe_node() - a directory of the tree, to be asked about names, or about itself alone
+ * @ret_directory: valid until another one is added, or failed to be
+ * 0 or -ENOMEM.
+ */
 int probe_node(ProbeJob *probe, const Node *dir, ProbeDirectory **ret_directory)
 {
     CLEANUP_FREE char *path = node_path_new(dir);

@@ -4,11 +4,10 @@
  * Its entries are found by the row that they are of, by the name that their file is at, and while
  * they are in the air by their cookie. What events make of them is in sync/renames.c.
  */
+#include "sync/renames-private.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "sync/renames-private.h"
-#include "util/error.h"
 
 /* renames_init() - an empty table */
 void renames_init(Renames *renames)

@@ -38,7 +38,6 @@
 
 #include "sync/renames-private.h"
 #include "util/cleanup.h"
-#include "util/error.h"
 #include "util/media_kind.h"
 #include "util/path.h"
 

@@ -11,6 +11,7 @@
 
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/path.h"
 
 /*
  * scope_rules_add_own() - leave out the places that are the daemon's and the backend's own
@@ -96,4 +97,28 @@ bool scope_is_covered(const Rules *rules, const char *path, ScopeIsFolder is_fol
             return false;
     }
     return false;
+}
+
+/* Are they in one directory? One that ends in a slash, such as "/", has no name. */
+static bool are_siblings(const char *a, const char *b)
+{
+    size_t above = (size_t)(path_name(a) - a);
+
+    return a[above] && strncmp(a, b, above) == 0 && b[above] && path_name(b) == b + above;
+}
+
+/*
+ * scope_is_next_covered() - scope_is_covered() of many folders
+ * @last: zeros before the first; keeps path until the next call. @rules and @owner stay the same
+ *
+ * In path order most come behind one of the same directory. Without memory the answer may be no for
+ * all of them.
+ */
+bool scope_is_next_covered(const Rules *rules, ScopeLast *last, const char *path,
+                           ScopeIsFolder is_folder, const void *owner)
+{
+    if (!last->path || !are_siblings(last->path, path))
+        last->covered = scope_is_covered(rules, path, is_folder, owner);
+    last->path = path;
+    return last->covered;
 }

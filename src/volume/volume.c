@@ -206,8 +206,7 @@ bool volumes_start(Volumes *volumes)
     return !list_is_empty(&volumes->waiting);
 }
 
-/* volume_use() - one user more; accepts NULL, returns its argument. Released by volume_release().
- */
+/* volume_use() - one user more; accepts NULL and returns its argument */
 Volume *volume_use(Volume *volume)
 {
     if (volume)

@@ -30,16 +30,16 @@ def run(bench):
             stack.enter_context(bench.running(program))
             program.start(library.root)
         programs[0].settle()
-        time.sleep(2)  # until the last of them has told what it had to tell
-        results, passes = [], []
+        results, passes = [], [programs[0].counters()["collections"]]
         for _ in range(bench.runs):
+            time.sleep(2)  # until everybody has told what there was to tell
             results.append(_measure(programs, seconds))
             passes.append(programs[0].counters()["collections"])  # so far
             bench.say(_who(_wakeups(results[-1]["pictopy-sync"])))
         memory = {p.name: Memory(p.pid) for p in programs}
         watches = programs[0].counters()["watches"]
     table = _table(results, memory, watches, seconds)
-    _tell_daemon(table, [result["pictopy-sync"] for result in results], passes)
+    _note_runs(table, [result["pictopy-sync"] for result in results], passes)
     return table
 
 
@@ -69,12 +69,13 @@ def _table(results, memory, watches, seconds):
     return table
 
 
-def _tell_daemon(table, pairs, passes):
+def _note_runs(table, pairs, passes):
     """A median hides the run into which the daily work falls: each run, and that one by itself."""
     table.note("pictopy-sync, wake-ups run by run: "
                + ", ".join(f"{sum(_wakeups(pair).values()):,}" for pair in pairs) + ".")
-    for number, (pair, before, after) in enumerate(zip(pairs, [0, *passes], passes), 1):
+    for number, (pair, before, after) in enumerate(zip(pairs, passes, passes[1:]), 1):
         if after > before:
-            table.note(f"Into run {number} fell the pass over the thumbnails that no row names (some "
-                       f"minutes after the start, then once a day): {_who(_wakeups(pair))} wake-ups, "
-                       f"{pair[1].cpu - pair[0].cpu:.2f} s of CPU time.")
+            table.note(f"In run {number} ended what is done some minutes after the start and then "
+                       "once a day: thumbnails that no row names, and graves that are too old, are "
+                       f"looked for. Wake-ups: {_who(_wakeups(pair))}; CPU time "
+                       f"{pair[1].cpu - pair[0].cpu:.2f} s.")

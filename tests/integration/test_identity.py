@@ -27,8 +27,10 @@ def lib(library):
 def unseen(lib):
     """All of it has happened when the daemon looks."""
     lib.daemon.process.send_signal(signal.SIGSTOP)
-    yield
-    lib.daemon.process.send_signal(signal.SIGCONT)
+    try:
+        yield
+    finally:
+        lib.daemon.process.send_signal(signal.SIGCONT)
     lib.settle()
 
 
@@ -36,17 +38,23 @@ def unseen(lib):
 def unread(lib):
     """What is to be decoded waits."""
     workers = lib.daemon.children()
+    assert workers
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
     try:
         yield
     finally:
         for worker in workers:
-            os.kill(worker, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGCONT)
 
 
-def wait_until_read(lib):
-    wait_for("it is being read", lambda: lib.counter("media_queue") > 0)
+@contextlib.contextmanager
+def reading(lib):
+    """Begins what a worker is to read, and ends when it has been given to one."""
+    before = lib.counter("photos_decoded")
+    yield
+    wait_for("it is being read", lambda: lib.counter("photos_decoded") > before)
 
 
 def two_pictures():
@@ -327,8 +335,8 @@ def test_come_to_a_name_whose_file_is_being_read(lib):
     lib.photo("r/dir/c.jpg")
     lib.settle()
     with unread(lib):
-        lib.photo("s/new.jpg")
-        wait_until_read(lib)
+        with reading(lib):
+            lib.photo("s/new.jpg")
         os.link(lib.path("s/new.jpg"), lib.path("s/link.jpg"))
         lib.rename("r/a.jpg", "s/new.jpg")
         lib.daemon.wait_line(r"moved \S+/r/a.jpg -> \S+/s/new.jpg")
@@ -344,15 +352,15 @@ def test_renamed_while_an_edit_is_being_read(lib):
     lib.settle()
     before = lib.decorate("r/photo.jpg")
     with unread(lib):
-        edit_in_secret(path, second)
-        wait_until_read(lib)
+        with reading(lib):
+            edit_in_secret(path, second)
         lib.rename("r/photo.jpg", "s/photo.jpg")
         lib.daemon.wait_line(r"moved \S+/r/photo.jpg -> \S+/s/photo.jpg")
     lib.expect(START | {"s/photo.jpg"})
     assert lib.identity("s/photo.jpg") == edited(before)
 
 
-def test_comes_to_a_name_at_which_it_is_being_read(lib):
+def test_takes_the_name_of_the_link_it_was_edited_by(lib):
     """It was edited by a link, whose name it takes before that has been read."""
     first, second = two_pictures()
     lib.put("r/photo.jpg", first)
@@ -360,8 +368,8 @@ def test_comes_to_a_name_at_which_it_is_being_read(lib):
     before = lib.decorate("r/photo.jpg")
     with unread(lib):
         os.link(lib.path("r/photo.jpg"), lib.path("s/link.jpg"))
-        edit_in_secret(lib.path("s/link.jpg"), second)
-        wait_until_read(lib)
+        with reading(lib):
+            edit_in_secret(lib.path("s/link.jpg"), second)
         os.unlink(lib.path("s/link.jpg"))
         lib.rename("r/photo.jpg", "s/link.jpg")
     lib.expect(START | {"s/link.jpg"})

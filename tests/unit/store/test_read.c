@@ -30,11 +30,9 @@ static void test_folders(void **state)
     for (int i = 0; i < 2500; i++)
         fixture_execf(f, "INSERT INTO folders (folder_id, folder_path) VALUES ('%d', '/q/%d')", i,
                       i);
-    fixture_exec(f, "PRAGMA foreign_keys = OFF");
-    fixture_exec(f, "INSERT INTO folders (folder_id, folder_path, parent_folder_id, AI_Tagging,"
-                    " last_modified_time, indexing_status) VALUES ('z', '/z', 'y', 1, 99,"
-                    " 'in_progress'), ('n', NULL, NULL, 0, 0, ''), ('b', x'2f61', NULL, 0, 0, ''),"
-                    " ('c', 'C:\\x', NULL, 0, 0, ''), (NULL, '/null', NULL, 0, 0, '')");
+    fixture_exec(f, "INSERT INTO folders (folder_id, folder_path, AI_Tagging, indexing_status)"
+                    " VALUES ('z', '/z', 1, 'in_progress'), ('n', NULL, 0, ''),"
+                    " ('b', x'2f61', 0, ''), ('c', 'C:\\x', 0, ''), (NULL, '/null', 0, '')");
     fixture_exec(f, "INSERT INTO folders (folder_id, folder_path) VALUES"
                     " ('nul', CAST(x'2f610062' AS TEXT))");
     assert_int_equal(store_read_folders(f->store, &folders), 0);
@@ -47,6 +45,28 @@ static void test_folders(void **state)
     assert_true(folders.items[2501].ai_tagging);
     assert_false(folders.items[2500].ai_tagging);
     assert_string_equal(folders.items[2500].status, "completed");
+    store_folders_done(&folders);
+}
+
+/* Pages that are just full, the last of them behind a path that is no text, and one more. */
+static void test_folder_pages(void **state)
+{
+    Fixture *f = *state;
+    StoreFolders folders;
+
+    fixture_exec(f, "DELETE FROM folders");
+    for (int i = 0; i < 999; i++)
+        fixture_execf(f, "INSERT INTO folders (folder_id, folder_path) VALUES ('%d', '/q/%d')", i,
+                      i);
+    fixture_exec(f, "INSERT INTO folders (folder_id, folder_path) VALUES"
+                    " ('nul', CAST(x'2f7a0062' AS TEXT)), ('blob', x'2f61')");
+    assert_int_equal(store_read_folders(f->store, &folders), 0);
+    assert_int_equal(folders.count, 999);
+    store_folders_done(&folders);
+    fixture_exec(f, "INSERT INTO folders (folder_id, folder_path) VALUES ('next', '/zz')");
+    assert_int_equal(store_read_folders(f->store, &folders), 0);
+    assert_int_equal(folders.count, 1000);
+    assert_string_equal(folders.items[999].id, "next");
     store_folders_done(&folders);
 }
 
@@ -291,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_folders, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folder_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_entry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_metadata, setup, teardown),

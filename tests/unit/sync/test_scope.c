@@ -88,6 +88,36 @@ static void test_ignored_between(void **state)
     assert_true(is_covered(&registered, "/a/.hidden/b"));
 }
 
+/* One after the other, in whatever order. */
+static void test_next(void **state)
+{
+    static const Folders folders = {{"/", "/b"}}, nested = {{"/a", "/a/b"}};
+    static const struct {
+        const Folders *folders;
+        const char *paths[6];
+    } orders[] = {
+        {&folders, {"/", "/a", "/b", "/", "/b/c", "/b/d"}},
+        {&nested, {"/a", "/a/b", "/a/c", "/ab", "/a/b/", "/a/b/c"}},
+        {&nested, {"/a/b/c", "/a/b/", "/a/b/d", "/b/c", "/c/b/d", "/a/c"}},
+        {&nested, {"/b/c", "/a/b", "/a/.x/c", "/a/.x/d", "/a/e", "/x/e"}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++) {
+        Rules *rules = make_rules(orders[i].folders);
+        ScopeLast last = {0};
+
+        for (size_t k = 0; k < 6; k++) {
+            const char *path = orders[i].paths[k];
+
+            assert_int_equal(
+                scope_is_next_covered(rules, &last, path, is_folder, orders[i].folders),
+                is_covered(orders[i].folders, path));
+        }
+        (void)rules_unref(rules);
+    }
+}
+
 static bool has_own(const Rules *rules, const char *path)
 {
     for (size_t i = 0; i < rules->n_own; i++)
@@ -120,6 +150,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_roots),
         cmocka_unit_test(test_ignored_between),
+        cmocka_unit_test(test_next),
         cmocka_unit_test(test_rules),
     };
 
