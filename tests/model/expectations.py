@@ -292,13 +292,14 @@ class Expectations(Tree):
         """The expectation of an entry, with what its content or its path may bring back to it."""
         inode = None if entry.is_directory() else entry.inode()
         allowed = self._expected(path, entry)
-        if inode is None or inode.content is None or self.rules.returns == "never":
+        if inode is None or self.rules.returns == "never":
+            return allowed
+        contents = (inode.contents | inode.earlier | {inode.content}) - {None}
+        if not contents:
             return allowed
         if self.blind:
             allowed = allowed | self._twins(entry)
-        return allowed.union(self.lost[path], *(
-            self.lost[content]
-            for content in (inode.contents | inode.earlier | {inode.content}) - {None}))
+        return allowed.union(self.lost[path], *(self.lost[content] for content in contents))
 
     def _twins(self, entry):
         """Ids of files of the same content: what was moved and edited unseen is gone for the daemon."""
