@@ -29,7 +29,7 @@ int probe_node(ProbeJob *probe, const Node *dir, ProbeDirectory **ret_directory)
 /* probe_name() - one name in a directory of the tree. 0 or -ENOMEM. */
 int probe_name(ProbeJob *probe, const Node *dir, const char *name)
 {
-    ProbeDirectory *directory;
+    ProbeDirectory *directory = NULL;
     int r = probe_node(probe, dir, &directory);
 
     return r == 0 ? probe_directory_add(directory, name, NULL) : r;
