@@ -44,6 +44,9 @@ def run(bench):
                   ratio(middle[name], middle["inotifywait"]))
     table.goal("pictopy-sync / floor", ours / floor, 1.3)
     table.goal("pictopy-sync / inotifywait", ours / middle["inotifywait"], 0.6)
+    pairs = [a / b for a, b in zip(times["pictopy-sync"], times[bench.floor().name])]
+    table.note("pictopy-sync / floor, run by run: " + ", ".join(f"{pair:.2f}" for pair in pairs)
+               + f"; the middle of them is {median(pairs):.2f}.")
     table.note("pictopy-sync: from exec(2) to READY=1 on its notification socket, with every row "
                "and thumbnail in place and nothing to decode. Warm cache.")
     return table
