@@ -15,6 +15,7 @@ int scope_rules_add_folder(Rules *rules, const char *path);
 /* Does the scan of a registered folder above lead to this one? Else it is a root. */
 bool scope_is_covered(const Rules *rules, const char *path, ScopeIsFolder is_folder,
                       const void *owner);
+
 /* The folder that was asked about before: what holds for one holds for all in its directory. */
 typedef struct ScopeLast {
     const char *path; /* borrowed; NULL: none yet */

@@ -3,10 +3,11 @@
  *
  * An id belongs to a file, and rows know only paths. So whoever wants to keep ids must know which
  * row's file is now under which name. The kernel tells it exactly: each rename(2) sends MOVED_FROM
- * and MOVED_TO with one cookie, all in order. This table carries them out on names only, as a
- * permutation: an entry says "the row that stands at this path in the database belongs to what is
- * now at that name". A name without an entry belongs to the row that stands at its own path, or,
- * when that row has an entry of its own and is elsewhere, to none: it is a new file.
+ * and MOVED_TO with one cookie, all in order. A table (sync/renames-table.c) carries them out on
+ * names only, as a permutation: an entry says "the row that stands at this path in the database
+ * belongs to what is now at that name". A name without an entry belongs to the row that stands at
+ * its own path, or, when that row has an entry of its own and is elsewhere, to none: it is a new
+ * file.
  *
  *     mv a b; mv b c         a → c                    one entry, moved on
  *     mv a b; write a        a → b                    a has no row, and gets a new one
